@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # used by those who source this
+#
+# Sourced by every script: where things are, and how to say what happens.
+
+set -euo pipefail
+export LC_ALL=C
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+OUT=${OUT:-$TOP/out}
+BUILD=${BUILD:-$TOP/build}
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/configfs-rename
+PATCHES=${PATCHES:-$TOP/patches/v7.3}
+KVER=7.3
+V=${V:-}
+
+# Another kernel tree gets a build directory of its own.
+if [ -n "${KDIR:-}" ]; then
+	[ -d "$KDIR" ] || { echo "error: KDIR=$KDIR is no directory" >&2; exit 1; }
+	KDIR=$(cd "$KDIR" && pwd)
+	BUILD=$BUILD/kdir-$(basename "$KDIR")-$(printf %s "$KDIR" | cksum | cut -d' ' -f1)
+fi
+# The private copy of the kernel that the series is applied to.
+KSRC=${KSRC:-$BUILD/linux-$KVER}
+JOBS=$(nproc)
+LOGDIR=$OUT/log
+mkdir -p "$BUILD" "$LOGDIR"
+
+me=${0##*/}
+
+note() { echo "== $*" >&2; }
+warn() { echo "$me: warning: $*" >&2; }
+die() { echo "$me: error: $*" >&2; exit 1; }
+
+# run LOG WHAT CMD...: say WHAT, run CMD with its output in out/log/LOG.log, and
+# how far it is every 30 s. A failure shows what is wrong and ends the script.
+run()
+{
+	local log=$LOGDIR/$1.log what=$2 bar='' start=$SECONDS rc
+	shift 2
+	note "$what"
+	set +e	# and no condition around it, or `set -e` in CMD has no effect
+	if [ -n "$V" ]; then
+		(set -e; "$@") 2>&1 | tee "$log" >&2
+		rc=${PIPESTATUS[0]}
+	else
+		: >"$log"
+		progress "$log" &
+		bar=$!
+		(set -e; "$@") >"$log" 2>&1
+		rc=$?
+		kill "$bar"
+		wait "$bar"
+	fi
+	set -e
+	[ "$rc" -ne 0 ] || return 0
+	grep -n -E -m5 '(error|fatal|undefined reference|\*\*\*)' "$log" >&2 ||
+		tail -n 15 "$log" >&2
+	echo "$me: error: failed after $((SECONDS - start)) s: $what (status $rc)" >&2
+	echo "$me: ${HINT:+$HINT; }the whole log is $log" >&2
+	exit "$rc"
+}
+
+progress()
+{
+	local start=$SECONDS
+	trap 'kill $!; exit 0' TERM
+	while kill -0 $$ 2>/dev/null; do
+		sleep 30 >/dev/null 2>&1 &
+		wait $!
+		echo "   ... $((SECONDS - start)) s: $(tail -n1 "$1" | cut -c1-70)" >&2
+	done
+}
+
+# git in the kernel tree, whatever the user's configuration and identity are.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+identity=(-c user.name=series -c user.email=series@localhost)
+kgit()
+{
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+		git "${identity[@]}" -c core.hooksPath=/dev/null -c core.fsmonitor=false \
+		-C "$KSRC" "$@"
+}
+
+# What the branch `series` was last made from, or written to.
+STAMP=$KSRC/.git/series-stamp
+patches_id() { cat /dev/null "$PATCHES"/*.patch 2>/dev/null | sha1sum | cut -d' ' -f1; }
+
+# kmake DIR ARGS...: make in the kernel tree, with the objects in DIR.
+kmake()
+{
+	local o=$1
+	shift
+	# A build that depends on neither the time nor the machine: ccache hits.
+	env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u KDIR -u V \
+		PATH="$(ccache_path)$PATH" LOCALVERSION='' \
+		KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
+		KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host \
+		CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="$BUILD" \
+		make -C "$KSRC" O="$o" -j"$JOBS" ${V:+V=1} "$@"
+}
+
+ccache_path()
+{
+	if command -v ccache >/dev/null && [ -x /usr/lib/ccache/gcc ]; then
+		echo /usr/lib/ccache:
+	fi
+}
