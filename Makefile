@@ -1,0 +1,47 @@
+# The entry points; README.md tells what they are for.
+#
+# KDIR=/path/to/linux   use this kernel tree (a copy of it) and not Debian's
+# V=1                   show everything
+# FORCE=1 make tree     throws away what is not in patches/
+# BISECT=1 make check   builds the kernel at every patch
+# SIGNOFF="Name <mail>" make series
+
+export KDIR V FORCE BISECT SIGNOFF
+
+help:
+	@echo 'make demo     boot the patched kernel and show what it does'
+	@echo 'make shell    the same kernel with a shell on the console'
+	@echo 'make test     every check and test; the last line counts them'
+	@echo 'make check    the checks that need no boot (BISECT=1: build at every patch)'
+	@echo 'make tree     patches/ -> git branch in build/linux-7.3'
+	@echo 'make refresh  that branch -> patches/ and the files at kernel paths'
+	@echo 'make series   the series ready to mail, in out/series (SIGNOFF="Name <mail>")'
+	@echo 'KDIR=/path/to/linux uses your kernel tree, V=1 shows everything.'
+
+demo: setup
+	@scripts/build plain
+	@vm/run -t 300 -l demo plain 'sh /demo'
+
+shell: setup
+	@scripts/build plain
+	@vm/run plain
+
+test: setup
+	@scripts/test
+
+check: setup
+	@scripts/check
+
+series: setup
+	@scripts/series
+
+tree: setup
+
+setup:
+	@scripts/packages
+	@scripts/tree
+
+refresh:
+	@scripts/refresh
+
+.PHONY: help demo shell test check series tree setup refresh
