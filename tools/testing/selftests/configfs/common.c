@@ -136,6 +136,31 @@ bool exists(const char *path)
 	return !lstat(path, &st);
 }
 
+int listed(const char *path)
+{
+	char parent[PATH_MAX], *name;
+	struct dirent *d;
+	struct stat st;
+	int found = 0;
+	DIR *dir;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	name = strrchr(parent, '/');
+	if (!name)
+		return -1;
+	*name++ = 0;
+	dir = opendir(parent);
+	if (!dir)
+		return -1;
+	if (lstat(path, &st))
+		st.st_ino = 0;
+	while ((d = readdir(dir)))
+		if (!strcmp(d->d_name, name))
+			found += d->d_ino == st.st_ino ? 1 : 2;
+	closedir(dir);
+	return found == exists(path) ? found : -1;
+}
+
 /*
  * The test module
  */

@@ -35,6 +35,8 @@ int uncommit(const char *group, const char *name);
 /* The attribute's value, without a newline, or what is wrong with it */
 const char *value_of(const char *path);
 bool exists(const char *path);
+/* Whether readdir(3) tells of it as well: -1 when that disagrees with stat(2) */
+int listed(const char *path);
 
 /* The test module */
 int control(const char *file, const char *data);

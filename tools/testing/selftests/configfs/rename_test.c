@@ -744,7 +744,8 @@ TEST_F(committable, commit_and_uncommit)
 		ASSERT_EQ(0, commit(variant->group, variant->name));
 		ASSERT_EQ(i, counter("commit"));
 		ASSERT_EQ(i - 1, counter("uncommit"));
-		ASSERT_FALSE(exists(self->pending));
+		ASSERT_EQ(0, listed(self->pending));
+		ASSERT_EQ(1, listed(self->live));
 		ASSERT_EQ(0, stat(self->live, &after));
 		ASSERT_EQ(before.st_ino, after.st_ino);
 		ASSERT_EQ(before.st_nlink, after.st_nlink);
@@ -755,7 +756,8 @@ TEST_F(committable, commit_and_uncommit)
 		ASSERT_EQ(0, uncommit(variant->group, variant->name));
 		ASSERT_EQ(i, counter("commit"));
 		ASSERT_EQ(i, counter("uncommit"));
-		ASSERT_FALSE(exists(self->live));
+		ASSERT_EQ(0, listed(self->live));
+		ASSERT_EQ(1, listed(self->pending));
 		ASSERT_EQ(0, stat(self->pending, &after));
 		ASSERT_EQ(before.st_ino, after.st_ino);
 		ASSERT_EQ(0, do_write(BELOW(self->pending), "again"));
@@ -843,8 +845,9 @@ TEST_F(committable, neighbours_stay)
 	ASSERT_EQ(0, commit(variant->group, "other"));
 	ASSERT_EQ(0, commit(variant->group, variant->name));
 	ASSERT_EQ(0, uncommit(variant->group, "other"));
-	ASSERT_TRUE(exists(self->live));
-	ASSERT_TRUE(exists(other));
+	ASSERT_EQ(1, listed(self->live));
+	ASSERT_EQ(0, listed(self->pending));
+	ASSERT_EQ(1, listed(other));
 	/* Attributes are found behind what was moved in front of them */
 	ASSERT_STREQ("initial", value_of(BELOW(other)));
 	ASSERT_EQ(0, do_rmdir(other));
