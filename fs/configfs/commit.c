@@ -37,36 +37,13 @@ static const struct configfs_item_operations configfs_pending_or_live_ops = {
 	.release	= configfs_release_group,
 };
 
-static const struct config_item_type configfs_pending_type = {
+const struct config_item_type configfs_pending_type = {
 	.ct_item_ops	= &configfs_pending_or_live_ops,
 };
 
-static const struct config_item_type configfs_live_type = {
+const struct config_item_type configfs_live_type = {
 	.ct_item_ops	= &configfs_pending_or_live_ops,
 };
-
-bool configfs_is_pending_group(struct config_item *item)
-{
-	return item->ci_type == &configfs_pending_type;
-}
-
-bool configfs_is_live_group(struct config_item *item)
-{
-	return item->ci_type == &configfs_live_type;
-}
-
-bool configfs_is_pending_or_live(struct config_item *item)
-{
-	return configfs_is_pending_group(item) || configfs_is_live_group(item);
-}
-
-/* @item is that of a group */
-bool configfs_is_committable(struct config_item *item)
-{
-	const struct config_item_type *type = item->ci_type;
-
-	return type && type->ct_group_ops && type->ct_group_ops->commit_item;
-}
 
 static int configfs_add_internal_group(struct config_group *group,
 				       const char *name,
@@ -82,8 +59,8 @@ static int configfs_add_internal_group(struct config_group *group,
 }
 
 /**
- * configfs_add_pending_and_live - complete a group when it is committable
- * @group: any group that is being linked
+ * configfs_add_pending_and_live - complete a committable group
+ * @group: a committable group that is being linked
  *
  * Adds pending/ and live/ to its default groups. unlink_group() drops them.
  *
@@ -92,16 +69,8 @@ static int configfs_add_internal_group(struct config_group *group,
  */
 int configfs_add_pending_and_live(struct config_group *group)
 {
-	const struct config_item_type *type = group->cg_item.ci_type;
 	int ret;
 
-	if (!configfs_is_committable(&group->cg_item)) {
-		WARN_ONCE(type && type->ct_group_ops &&
-			  type->ct_group_ops->uncommit_item,
-			  "configfs: group %s has uncommit_item() but no commit_item()\n",
-			  config_item_name(&group->cg_item));
-		return 0;
-	}
 	ret = configfs_add_internal_group(group, "pending",
 					  &configfs_pending_type);
 	if (!ret)
@@ -126,13 +95,6 @@ struct configfs_state *configfs_new_state(struct configfs_state *outer)
 	init_rwsem(&state->st_sem);
 	state->st_outer = configfs_get_state(outer);
 	state->st_top = outer ? outer->st_top : state;
-	return state;
-}
-
-struct configfs_state *configfs_get_state(struct configfs_state *state)
-{
-	if (state)
-		refcount_inc(&state->st_count);
 	return state;
 }
 

@@ -17,7 +17,7 @@
 #include "common.h"
 
 #define CONFIGFS_MAGIC	0x62656570
-#define MODULE		"configfs_test"
+#define DEBUGFS		"/sys/kernel/debug"
 #define DIRENT_CACHE	"/sys/kernel/slab/configfs_dir_cache"
 
 static pid_t loader;
@@ -347,8 +347,8 @@ char *snapshot(unsigned int flags)
 		ksft_exit_fail_msg("no memory to look around\n");
 	if (!stat(CONFIGFS_DIR, &st))
 		snap_stat(out, CONFIGFS_DIR, &st, flags);
-	snap_tree(out, CONFIGFS_DIR "/configfs_test", flags);
-	snap_tree(out, CONFIGFS_DIR "/configfs_test2", flags);
+	snap_tree(out, SUBSYS_DIR, flags);
+	snap_tree(out, SUBSYS_DIR "2", flags);
 	snap_counters(out, flags);
 	fclose(out);
 	return text;
@@ -402,7 +402,7 @@ static int count_dirents(void)
 void get_baseline(struct baseline *base)
 {
 	base->objects = counter("objects");
-	base->refcnt = read_number("/sys/module/" MODULE "/refcnt");
+	base->refcnt = read_number("/sys/module/" TEST_MODULE "/refcnt");
 	base->dirents = count_dirents();
 }
 
@@ -482,11 +482,13 @@ void purge(void)
 {
 	control("oneway", "0");
 	for (int i = 0; i < 4; i++) {
-		purge_dir(CONFIGFS_DIR "/configfs_test");
-		purge_dir(CONFIGFS_DIR "/configfs_test2");
+		purge_dir(SUBSYS_DIR);
+		purge_dir(SUBSYS_DIR "2");
+		purge_dir(SUBSYS_DIR "3");
 	}
 	control("oneway", "1");
 	control("dyn", "0");
+	control("third", "0");
 }
 
 static int idle_objects = -1;
@@ -627,6 +629,57 @@ int in_child(int (*fn)(void *arg), void *arg)
 }
 
 /*
+ * Failing allocations
+ */
+
+static int fail_nth_fd = -1;
+
+void fail_nth_set(int nth)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%d", nth);
+
+	if (pwrite(fail_nth_fd, buf, len, 0) != len)
+		ksft_print_msg("fail-nth: %s\n", strerror(errno));
+}
+
+/* Whether it has failed; -1 when that cannot be said. */
+int fail_nth_failed(void)
+{
+	char buf[16] = {};
+	ssize_t len = pread(fail_nth_fd, buf, sizeof(buf) - 1, 0);
+
+	fail_nth_set(0);
+	return len > 0 ? atoi(buf) == 0 : -1;
+}
+
+/* Make page allocations and those that may sleep fail, too, and quietly. */
+bool fail_nth_set_up(void)
+{
+	static const struct {
+		const char *file;
+		const char *value;
+	} files[] = {
+		{ DEBUGFS "/failslab/ignore-gfp-wait", "N" },
+		{ DEBUGFS "/failslab/verbose", "0" },
+		{ DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N" },
+		{ DEBUGFS "/fail_page_alloc/min-order", "0" },
+		{ DEBUGFS "/fail_page_alloc/verbose", "0" },
+	};
+
+	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (fail_nth_fd == -1)
+		return false;
+	if (!exists(DEBUGFS "/failslab"))
+		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	/* failslab is what this is about, page allocations are extra */
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (do_write(files[i].file, files[i].value) && i == 0)
+			return false;
+	return true;
+}
+
+/*
  * Loading and unloading
  */
 
@@ -642,10 +695,10 @@ int module_load(void)
 		return errno;
 	path[len] = 0;
 	slash = strrchr(path, '/');
-	strcpy(slash ? slash + 1 : path, "test_modules/" MODULE ".ko");
+	strcpy(slash ? slash + 1 : path, "test_modules/" TEST_MODULE ".ko");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
-		return system("modprobe -q " MODULE " 2>/dev/null") ? ENOENT : 0;
+		return system("modprobe -q " TEST_MODULE " 2>/dev/null") ? ENOENT : 0;
 	ret = to_errno(syscall(__NR_finit_module, fd, "", 0));
 	close(fd);
 	return ret;
@@ -653,7 +706,7 @@ int module_load(void)
 
 int module_unload(void)
 {
-	return to_errno(syscall(__NR_delete_module, MODULE, O_NONBLOCK));
+	return to_errno(syscall(__NR_delete_module, TEST_MODULE, O_NONBLOCK));
 }
 
 /* A module that does not go away is a reference that was lost. */
@@ -670,7 +723,7 @@ static void unload_at_exit(void)
 		purge();
 	ret = module_unload();
 	if (ret) {
-		ksft_print_msg("cannot unload " MODULE ": %s\n", strerror(ret));
+		ksft_print_msg("cannot unload " TEST_MODULE ": %s\n", strerror(ret));
 		fflush(NULL);
 		_exit(KSFT_FAIL);
 	}
@@ -698,7 +751,7 @@ void test_load(void)
 	module_unload();
 	ret = module_load();
 	if (ret)
-		skip_all("cannot load the module " MODULE, ret);
+		skip_all("cannot load the module " TEST_MODULE, ret);
 	loader = getpid();
 	idle_objects = counter("objects");
 	atexit(unload_at_exit);

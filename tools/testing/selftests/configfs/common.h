@@ -11,10 +11,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The driver; a test may have one of its own, with the same files to steer it */
+#ifndef TEST_MODULE
+#define TEST_MODULE	"configfs_test"
+#endif
+
 #define CONFIGFS_DIR	"/sys/kernel/config"
 /* The working directory of every test: paths are relative to the subsystem */
-#define SUBSYS_DIR	CONFIGFS_DIR "/configfs_test"
-#define CONTROL_DIR	"/sys/kernel/configfs_test"
+#define SUBSYS_DIR	CONFIGFS_DIR "/" TEST_MODULE
+#define CONTROL_DIR	"/sys/kernel/" TEST_MODULE
 
 /* Longer than what fits into a config_item, so that it is allocated */
 #define LONG_NAME	"a_name_of_more_than_twenty_characters"
@@ -103,6 +108,11 @@ int task_read(const char *path, const char *unused);
 /* Run @fn in a process of its own; -1 when that dies, else what it returns */
 int in_child(int (*fn)(void *arg), void *arg);
 int as_user(uid_t uid, int (*fn)(void *arg), void *arg);
+
+/* Let the nth allocation of this thread fail, and see whether it has */
+bool fail_nth_set_up(void);
+void fail_nth_set(int nth);
+int fail_nth_failed(void);
 
 /* Mount configfs and load the module, or skip everything */
 void test_load(void);

@@ -4,66 +4,15 @@
  * time nothing is left of it. See Documentation/fault-injection/.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "common.h"
 
-#define DEBUGFS		"/sys/kernel/debug"
 /* There is no operation with that many allocations: something loops */
 #define MAX_NTH		2000
-
-static int fail_nth_fd = -1;
-
-static void fail_nth_set(int nth)
-{
-	char buf[16];
-	int len = snprintf(buf, sizeof(buf), "%d", nth);
-
-	if (pwrite(fail_nth_fd, buf, len, 0) != len)
-		ksft_print_msg("fail-nth: %s\n", strerror(errno));
-}
-
-/* Whether it has failed; -1 when that cannot be said. */
-static int fail_nth_failed(void)
-{
-	char buf[16] = {};
-	ssize_t len = pread(fail_nth_fd, buf, sizeof(buf) - 1, 0);
-
-	fail_nth_set(0);
-	return len > 0 ? atoi(buf) == 0 : -1;
-}
-
-/* Make page allocations and those that may sleep fail, too, and quietly. */
-static bool set_up_fault_injection(void)
-{
-	static const struct {
-		const char *file;
-		const char *value;
-	} files[] = {
-		{ DEBUGFS "/failslab/ignore-gfp-wait", "N" },
-		{ DEBUGFS "/failslab/verbose", "0" },
-		{ DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N" },
-		{ DEBUGFS "/fail_page_alloc/min-order", "0" },
-		{ DEBUGFS "/fail_page_alloc/verbose", "0" },
-	};
-
-	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (fail_nth_fd == -1)
-		return false;
-	if (!exists(DEBUGFS "/failslab"))
-		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
-	/* failslab is what this is about, page allocations are extra */
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		if (do_write(files[i].file, files[i].value) && i == 0)
-			return false;
-	return true;
-}
 
 /*
  * The operations
@@ -270,7 +219,7 @@ FIXTURE_VARIANT_ADD(fault, register_subsystem) {
 FIXTURE_SETUP(fault)
 {
 	test_begin(&self->base);
-	if (!set_up_fault_injection())
+	if (!fail_nth_set_up())
 		SKIP(return, "the kernel has no fault injection for slabs");
 	for (size_t i = 0; variant->prepare[i]; i++)
 		ASSERT_EQ(0, do_mkdir(variant->prepare[i]));

@@ -504,8 +504,12 @@ static struct obj *obj_create(const struct kind *kind, const char *name,
 static void check_su_mutex(enum callback cb, struct obj *obj)
 {
 	struct mutex *mutex = &obj->subsys->su_mutex;
+	bool held = mutex_is_locked(mutex);
 
-	if (debug_locks ? !lockdep_is_held(mutex) : !mutex_is_locked(mutex))
+	/* By us, if there is somebody who knows */
+	if (IS_ENABLED(CONFIG_LOCKDEP) && debug_locks)
+		held = lockdep_is_held(mutex);
+	if (!held)
 		violation("%s without su_mutex", callback_names[cb]);
 }
 
