@@ -4,15 +4,17 @@
 # V=1                   show everything
 # FORCE=1 make tree     throws away what is not in patches/
 # BISECT=1 make check   builds the kernel at every patch
+# USERS=1 make test     every in-tree user of configfs that runs in a VM, not four
 # SIGNOFF="Name <mail>" make series
 
-export KDIR V FORCE BISECT SIGNOFF
+export KDIR V FORCE BISECT USERS SIGNOFF
 
 help:
 	@echo 'make demo     boot the patched kernel and show what it does'
 	@echo 'make shell    the same kernel with a shell on the console'
 	@echo 'make test     every check and test; the last line counts them'
 	@echo 'make check    the checks that need no boot (BISECT=1: build at every patch)'
+	@echo 'make bench    instructions that configfs takes, unpatched and patched'
 	@echo 'make tree     patches/ -> git branch in build/linux-7.3'
 	@echo 'make refresh  that branch -> patches/ and the files at kernel paths'
 	@echo 'make series   the series ready to mail, in out/series (SIGNOFF="Name <mail>")'
@@ -32,6 +34,9 @@ test: setup
 check: setup
 	@scripts/check
 
+bench: setup
+	@scripts/bench
+
 series: setup
 	@scripts/series
 
@@ -44,4 +49,4 @@ setup:
 refresh:
 	@scripts/refresh
 
-.PHONY: help demo shell test check series tree setup refresh
+.PHONY: help demo shell test check bench series tree setup refresh

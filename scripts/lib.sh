@@ -22,6 +22,11 @@ if [ -n "${KDIR:-}" ]; then
 fi
 # The private copy of the kernel that the series is applied to.
 KSRC=${KSRC:-$BUILD/linux-$KVER}
+# The same without the series, to compare with. As in build/bisect, the paths
+# from the objects to the sources are those of the other: ccache finds there
+# everything that the series does not touch.
+BASE_KSRC=$BUILD/base/$(basename "$KSRC")
+objects_of() { case $1 in *-base) echo "$BUILD/base/${1%-base}" ;; *) echo "$BUILD/$1" ;; esac; }
 JOBS=$(nproc)
 LOGDIR=$OUT/log
 mkdir -p "$BUILD" "$LOGDIR"
@@ -82,6 +87,18 @@ kgit()
 		-C "$KSRC" "$@"
 }
 
+base_tree()
+{
+	local ids
+	mapfile -t ids < <(git -C "$BASE_KSRC" rev-parse HEAD refs/tags/base 2>/dev/null)
+	if [ ${#ids[@]} -eq 2 ] && [ "${ids[0]}" = "${ids[1]}" ]; then return; fi
+	rm -rf "$BASE_KSRC"
+	mkdir -p "$BUILD/base"
+	kgit worktree prune
+	run base-tree "checking out the unpatched kernel into $BASE_KSRC" \
+		kgit worktree add -q --force --detach "$BASE_KSRC" base
+}
+
 # What the branch `series` was last made from, or written to.
 STAMP=$KSRC/.git/series-stamp
 patches_id() { cat /dev/null "$PATCHES"/*.patch 2>/dev/null | sha1sum | cut -d' ' -f1; }
@@ -96,7 +113,7 @@ kmake()
 		PATH="$(ccache_path)$PATH" LOCALVERSION='' \
 		KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 		KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host \
-		CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="$BUILD" \
+		CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="${CCACHE_ROOT:-$BUILD}" \
 		make -C "$KSRC" O="$o" -j"$JOBS" ${V:+V=1} "$@"
 }
 

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Measures what configfs_bench.ko offers, and writes a row of CSV for each
+ * operation. In a machine whose time stamp counter counts instructions (vm/run
+ * with VM_ACCEL=icount) it gives instructions, and the same number every time.
+ *
+ * An operation and its opposite take turns, so that the kernel's caches are in
+ * the same state each time. The median is the operation alone: before each one
+ * the machine has been idle until RCU has freed all that was removed. The mean
+ * is that of many in a row, and has their share of what the kernel puts off. Of
+ * the two, an interrupt hits one or the other by chance: only the mean of both
+ * together, in a row of its own, can be relied on.
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#define ROOT		"/sys/kernel/config/bench/"
+#define PARAMETERS	"/sys/module/configfs_bench/parameters/"
+
+enum {
+	SIBLINGS = 100000,
+	WARM_UP = 20,
+	ROUNDS = 201,		/* for the median */
+	SETTLE = 20000,		/* us; grace periods last some ticks */
+	IN_A_ROW = 1500000000,	/* instructions, for the mean: 375 ticks */
+};
+
+/* What an operation and its opposite took. */
+struct took {
+	unsigned long forth, back;
+};
+
+static const char *kernel;
+static unsigned int siblings;
+static int dir;
+
+/* Each time another name, as names differ in the hash chain they come into. */
+static struct took mkdir_rmdir(unsigned int round)
+{
+	unsigned long start, made, removed;
+	char name[16];
+
+	snprintf(name, sizeof(name), "new%08u", round);
+	start = __rdtsc();
+	if (mkdirat(dir, name, 0755))
+		err(1, "mkdir %s", name);
+	made = __rdtsc();
+	if (unlinkat(dir, name, AT_REMOVEDIR))
+		err(1, "rmdir %s", name);
+	removed = __rdtsc();
+
+	return (struct took){ made - start, removed - made };
+}
+
+static struct took register_unregister(unsigned int round)
+{
+	struct took took;
+	FILE *f = fopen(PARAMETERS "register_group", "r");
+
+	(void)round;
+	if (!f || fscanf(f, "%lu %lu", &took.forth, &took.back) != 2)
+		err(1, PARAMETERS "register_group");
+	fclose(f);
+	return took;
+}
+
+static int compare(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_row(const char *operation, const char *variant, unsigned long *all,
+		      unsigned long mean)
+{
+	qsort(all, ROUNDS, sizeof(*all), compare);
+	printf("%s,%s,%u,%s,%lu,%lu\n", operation, variant, siblings, kernel,
+	       all[ROUNDS / 2], mean);
+	fflush(stdout);
+}
+
+static void measure(const char *forth, const char *back, const char *both,
+		    const char *variant,
+		    struct took (*once)(unsigned int round))
+{
+	static unsigned long all_forth[ROUNDS], all_back[ROUNDS], all_both[ROUNDS];
+	unsigned long sum_forth = 0, sum_back = 0, start;
+	unsigned int n;
+
+	for (int i = -WARM_UP; i < ROUNDS; i++) {
+		struct took took;
+
+		usleep(SETTLE);
+		took = once(i + WARM_UP);
+		if (i < 0)
+			continue;
+		all_forth[i] = took.forth;
+		all_back[i] = took.back;
+		all_both[i] = took.forth + took.back;
+	}
+
+	start = __rdtsc();
+	for (n = 0; __rdtsc() - start < IN_A_ROW; n++) {
+		struct took took = once(n);
+
+		sum_forth += took.forth;
+		sum_back += took.back;
+	}
+
+	print_row(forth, variant, all_forth, sum_forth / n);
+	print_row(back, variant, all_back, sum_back / n);
+	print_row(both, variant, all_both, (sum_forth + sum_back) / n);
+}
+
+static void enter(const char *path)
+{
+	if (dir)
+		close(dir);
+	dir = open(path, O_PATH | O_DIRECTORY);
+	if (dir < 0)
+		err(1, "%s", path);
+}
+
+static void set_default_groups(unsigned int n)
+{
+	FILE *f = fopen(PARAMETERS "default_groups", "w");
+
+	if (!f || fprintf(f, "%u", n) < 0 || fclose(f))
+		err(1, PARAMETERS "default_groups");
+}
+
+static void make_siblings(void)
+{
+	for (unsigned int i = 0; i < SIBLINGS; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "sibling%08u", i);
+		if (mkdirat(dir, name, 0755))
+			err(1, "mkdir %s", name);
+	}
+}
+
+static void measure_all(void)
+{
+	static const unsigned int default_groups[] = { 0, 8, 64 };
+
+	enter(ROOT "items");
+	if (siblings)
+		make_siblings();
+	measure("mkdir", "rmdir", "mkdir+rmdir", "item", mkdir_rmdir);
+
+	enter(ROOT "groups");
+	set_default_groups(0);
+	if (siblings)
+		make_siblings();
+	for (int i = 0; i < 3; i++) {
+		char variant[20];
+
+		set_default_groups(default_groups[i]);
+		snprintf(variant, sizeof(variant), "group of %u",
+			 default_groups[i]);
+		measure("mkdir", "rmdir", "mkdir+rmdir", variant, mkdir_rmdir);
+		measure("register", "unregister", "register+unregister",
+			variant, register_unregister);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2)
+		errx(1, "usage: %s NAME-OF-THE-KERNEL", argv[0]);
+	kernel = argv[1];
+
+	measure_all();
+	siblings = SIBLINGS;
+	measure_all();
+	return 0;
+}
