@@ -979,6 +979,23 @@ TEST_F(tree, mounts_below)
 			TH_LOG("%s is still mounted", dir);
 		}
 	}
+	/* On an attribute */
+	ASSERT_EQ(0, mknod("/tmp/mounts_below", S_IFREG | 0600, 0));
+	for (size_t i = 0; i < NR_DIRS; i++) {
+		const char *attr;
+
+		ASSERT_EQ(0, make(way));
+		attr = at("%s%s/ro", way->top, dirs[i].path);
+		ASSERT_EQ(0, mount("/tmp/mounts_below", attr, NULL, MS_BIND, NULL));
+		ASSERT_EQ(0, take_away(way));
+		ASSERT_EQ(0, do_read("/proc/self/mountinfo", mounts,
+				     sizeof(mounts)));
+		ASSERT_EQ(NULL, strstr(mounts, at("/%s%s/ro", way->name,
+						  dirs[i].path))) {
+			TH_LOG("%s is still mounted", attr);
+		}
+	}
+	ASSERT_EQ(0, unlink("/tmp/mounts_below"));
 	/* On itself: rmdir(2) does not like that, a driver is not asked */
 	ASSERT_EQ(0, make(way));
 	ASSERT_EQ(0, mount("/tmp", way->top, NULL, MS_BIND, NULL));
