@@ -15,6 +15,8 @@ help:
 	@echo 'make test     every check and test; the last line counts them'
 	@echo 'make check    the checks that need no boot (BISECT=1: build at every patch)'
 	@echo 'make bench    instructions that configfs takes, unpatched and patched'
+	@echo 'make rust     the Rust side, built and tried with the tools of a newer Debian'
+	@echo 'make htmldocs the documentation page, in out/docs'
 	@echo 'make tree     patches/ -> git branch in build/linux-7.3'
 	@echo 'make refresh  that branch -> patches/ and the files at kernel paths'
 	@echo 'make series   the series ready to mail, in out/series (SIGNOFF="Name <mail>")'
@@ -37,6 +39,12 @@ check: setup
 bench: setup
 	@scripts/bench
 
+rust: setup
+	@scripts/rust
+
+htmldocs: setup
+	@scripts/htmldocs
+
 series: setup
 	@scripts/series
 
@@ -49,4 +57,4 @@ setup:
 refresh:
 	@scripts/refresh
 
-.PHONY: help demo shell test check bench series tree setup refresh
+.PHONY: help demo shell test check bench rust htmldocs series tree setup refresh

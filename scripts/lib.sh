@@ -87,6 +87,56 @@ kgit()
 		-C "$KSRC" "$@"
 }
 
+# The archive of this machine's own release, from sources.list in both formats.
+archive()
+{
+	local codename files=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list
+			      /etc/apt/sources.list.d/*.sources)
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	{ cat "${files[@]}" 2>/dev/null || true; } | awk -v suite="$codename" '
+		function stanza() {
+			if (types ~ /(^| )deb( |$)/ && (" " suites " ") ~ " " suite " " && off !~ /no/)
+				print uri
+			types = suites = uri = off = ""
+		}
+		$1 == "deb" {		# deb [options] URI suite component...
+			sub(/\[[^]]*\]/, "")
+			if ($3 == suite)
+				print $2
+			next
+		}
+		tolower($1) == "types:" { if (types) stanza(); sub(/^[^:]*: */, ""); types = $0 }
+		tolower($1) == "uris:" { uri = $2 }
+		tolower($1) == "suites:" { sub(/^[^:]*: */, ""); suites = $0 }
+		tolower($1) == "enabled:" { off = $2 }
+		/^[ \t]*$/ { stanza() }
+		END { stanza() }' | sed -n '/^cdrom:/!{p;q}'
+}
+
+# download SUITE PACKAGE...: into the cache, through a private apt with its own
+# sources, lists and cache. apt checks signature and hash.
+download()
+{
+	local apt=$CACHE/apt/$1 suite=$1 uri key=/usr/share/keyrings/debian-archive-keyring.gpg signed=''
+	local options
+	shift
+	command -v apt-get >/dev/null || die "there is no apt here to download $* with"
+	uri=${ARCHIVE:-$(archive)}
+	[ -n "$uri" ] || die "no Debian archive in /etc/apt/sources.list*: set ARCHIVE=URI"
+	if [ -f "$key" ]; then signed="[signed-by=$key] "; fi
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$CACHE/dl/partial"
+	echo "deb $signed$uri $suite main" >"$apt/sources.list"
+	options=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=-
+		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache"
+		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3)
+	apt-get "${options[@]}" -o APT::Update::Error-Mode=any update
+	(cd "$CACHE/dl/partial" && apt-get "${options[@]}" download "$@")
+	mv "$CACHE/dl/partial"/*.deb "$CACHE/dl/"
+}
+
+# The newest of a package in the cache
+cached_deb() { find "$CACHE/dl" -maxdepth 1 -name "$1_*.deb" 2>/dev/null | sort -V | tail -n1; }
+
 base_tree()
 {
 	local ids

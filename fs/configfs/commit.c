@@ -1,32 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * commit.c - the state of items that rename(2) can commit.
+ * commit.c - the state of items that can be renamed.
  *
- * An item that was made in the pending/ of a committable group has one
- * configfs_state. It is shared by everything below the item: each fragment
- * down there points to it, so that to freeze or to thaw them all is to change
- * one flag, however many they are. A committable group below the item makes
- * items with a state of their own, whose st_outer is this one.
+ * An item that was made in the pending/ of a committable group, or in a group
+ * with ->rename_item(), has one configfs_state. It is shared by everything below
+ * the item: each fragment down there points to it, so that to freeze or to thaw
+ * them all is to change one flag, however many they are. Another such group below
+ * the item makes items with a state of their own, whose st_outer is this one.
  *
- * Everything below an item is in one of three relations to its rename:
+ * Whatever keeps a rename from moving an item is counted, under
+ * configfs_dirent_lock, in the state of the item and in all outer ones:
  *
- * - Attribute callbacks hold st_sem shared while they run; rename holds it
- *   exclusively, and thereby waits for them and holds them off.
+ * - attribute callbacks, while they run. Rename waits for them.
  *
- * - mkdir(2), rmdir(2), symlink(2), unlink(2) and inner renames are counted in
- *   st_changes from begin to end, and so is the last close(2) of a binary
- *   attribute that was written. They cannot hold st_sem for that long: they
+ * - mkdir(2), rmdir(2), symlink(2), unlink(2) and inner renames, from begin to
+ *   end, and the last close(2) of a binary attribute that was written. They
  *   lock inodes on their way, and who has such an inode locked may be waiting
- *   for st_sem behind a rename. So rename does not wait for them, it fails
- *   with -EBUSY.
+ *   for the rename. So rename does not wait for them, it fails with -EBUSY.
  *
- * - Links to an item, and dependents on it, are counted in st_pins. They are
- *   not over at some time, so rename fails with -EBUSY as well.
+ * - links to an item, and dependents on it. They are not over at some time, so
+ *   rename fails with -EBUSY as well; and links in it, when its depth changes.
+ *
+ * While a state is st_renaming, the first two wait; links and dependents get
+ * -EBUSY once no callback is left. It is a rwsem, in effect, that callbacks hold
+ * shared; but an item can be any number of states deep, each of which a rename can
+ * want, and rename can move it from one outer state to another.
  */
 
 #include <linux/fs.h>
 #include <linux/configfs.h>
+#include <linux/lockdep.h>
+#include <linux/wait.h>
 #include "configfs_internal.h"
+
+/* For the end of a rename, and for the end of the callbacks that one waits for */
+static DECLARE_WAIT_QUEUE_HEAD(configfs_rename_wait);
+
+/* Held shared by callbacks, and exclusively by rename: see above. */
+#ifdef CONFIG_LOCKDEP
+static struct lockdep_map configfs_state_map =
+	STATIC_LOCKDEP_MAP_INIT("configfs_state", &configfs_state_map);
+#endif
 
 static void configfs_release_group(struct config_item *item)
 {
@@ -80,8 +94,8 @@ int configfs_add_pending_and_live(struct config_group *group)
 }
 
 /**
- * configfs_new_state - make the state of an item in pending/
- * @outer: state that the pending/ directory belongs to, or NULL
+ * configfs_new_state - make the state of an item that can be renamed
+ * @outer: state that the directory belongs to that it is in, or NULL
  *
  * Return: the state, with one reference, or NULL without memory.
  */
@@ -92,9 +106,7 @@ struct configfs_state *configfs_new_state(struct configfs_state *outer)
 	if (!state)
 		return NULL;
 	refcount_set(&state->st_count, 1);
-	init_rwsem(&state->st_sem);
 	state->st_outer = configfs_get_state(outer);
-	state->st_top = outer ? outer->st_top : state;
 	return state;
 }
 
@@ -108,14 +120,7 @@ void configfs_put_state(struct configfs_state *state)
 	}
 }
 
-/**
- * configfs_is_frozen - is an item, or one that it is below, live?
- * @state: the item's state, or NULL
- *
- * Context: st_sem of @state->st_top held, shared or exclusively.
- * Return: true when one of them is.
- */
-bool configfs_is_frozen(struct configfs_state *state)
+static bool is_frozen(struct configfs_state *state)
 {
 	for (; state; state = state->st_outer)
 		if (state->st_live)
@@ -123,58 +128,39 @@ bool configfs_is_frozen(struct configfs_state *state)
 	return false;
 }
 
-/**
- * configfs_begin_change - announce a change of the tree below an item
- * @state: state of what is going to change, or NULL
- *
- * Until configfs_end_change(), neither the item nor one that it is below can
- * be committed or uncommitted.
- *
- * Context: may sleep, waiting for a rename. Inode locks of the change are held,
- * or those of a file that is being written or closed.
- * Return: 0, -EBUSY when the item is frozen, -EINTR when killed while waiting.
- */
-int configfs_begin_change(struct configfs_state *state)
+static bool is_renaming(struct configfs_state *state)
 {
-	struct configfs_state *st;
-	int ret = 0;
-
-	if (!state)
-		return 0;
-	if (down_read_killable(&state->st_top->st_sem))
-		return -EINTR;
-	if (configfs_is_frozen(state)) {
-		ret = -EBUSY;
-	} else {
-		spin_lock(&configfs_dirent_lock);
-		for (st = state; st; st = st->st_outer)
-			st->st_changes++;
-		spin_unlock(&configfs_dirent_lock);
-	}
-	up_read(&state->st_top->st_sem);
-	return ret;
-}
-
-/**
- * configfs_end_change - end what configfs_begin_change() has begun
- * @state: the same
- */
-void configfs_end_change(struct configfs_state *state)
-{
-	if (!state)
-		return;
-	spin_lock(&configfs_dirent_lock);
 	for (; state; state = state->st_outer)
-		state->st_changes--;
-	spin_unlock(&configfs_dirent_lock);
+		if (state->st_renaming)
+			return true;
+	return false;
 }
 
 /**
- * configfs_pin - keep an item, and those that it is below, from being renamed
- * @state: state of the new target of a link or of a dependent, or NULL
+ * configfs_count_use - count a use of an item, and of those that it is below
+ * @state: state of the item, or NULL
+ * @use: what kind of use
+ * @n: how many begin, or, when negative, end
+ *
+ * Context: configfs_dirent_lock held.
+ */
+void configfs_count_use(struct configfs_state *state, enum configfs_use use,
+			int n)
+{
+	for (; state; state = state->st_outer)
+		state->st_uses[use] += n;
+}
+
+/**
+ * configfs_pin - count a link to an item or a dependent on it
+ * @state: state of the item, or NULL
+ *
+ * Until configfs_count_use() takes it back, neither the item nor one that it is
+ * below can be renamed.
  *
  * Context: configfs_dirent_lock held. Does not wait: configfs_depend_item_unlocked()
- * comes here from callbacks that a rename waits for.
+ * comes here from callbacks that a rename waits for. As long as it waits, it is
+ * the rename that will fail.
  * Return: 0, or -EBUSY when one of them is being renamed.
  */
 int configfs_pin(struct configfs_state *state)
@@ -182,28 +168,107 @@ int configfs_pin(struct configfs_state *state)
 	struct configfs_state *st;
 
 	for (st = state; st; st = st->st_outer)
-		if (st->st_renaming)
+		if (st->st_renaming && !st->st_uses[CONFIGFS_CALLBACK])
 			return -EBUSY;
-	for (st = state; st; st = st->st_outer)
-		st->st_pins++;
+	configfs_count_use(state, CONFIGFS_PIN, 1);
 	return 0;
 }
 
-/**
- * configfs_unpin - undo configfs_pin()
- * @state: the same
- *
- * Context: configfs_dirent_lock held.
- */
-void configfs_unpin(struct configfs_state *state)
+/* False when it has to wait for a rename */
+static bool try_begin_use(struct configfs_state *state, enum configfs_use use,
+			  bool change, int *error)
 {
-	for (; state; state = state->st_outer)
-		state->st_pins--;
+	guard(spinlock)(&configfs_dirent_lock);
+
+	if (is_renaming(state))
+		return false;
+	*error = change && is_frozen(state) ? -EBUSY : 0;
+	if (!*error)
+		configfs_count_use(state, use, 1);
+	return true;
+}
+
+/**
+ * configfs_begin_use - announce an attribute callback, or a change of the tree
+ *	below an item
+ * @state: state of what is going to be used or changed, or NULL
+ * @use: CONFIGFS_CALLBACK or CONFIGFS_CHANGE
+ * @change: whether it may not be when the item is frozen
+ *
+ * Until configfs_end_use(), neither the item nor one that it is below is renamed:
+ * a rename waits for a callback, and fails when there is a change.
+ *
+ * Context: may sleep, waiting for a rename. For a change, inode locks are held,
+ * or those of a file that is being written or closed.
+ * Return: 0, -EBUSY when the item is frozen, -EINTR when a change is killed
+ * while waiting.
+ */
+int configfs_begin_use(struct configfs_state *state, enum configfs_use use,
+		       bool change)
+{
+	int error = 0;
+
+	/* For lockdep a callback is one, be it of something that has a state or not. */
+	rwsem_acquire_read(&configfs_state_map, 0, 0, _RET_IP_);
+	if (state && use == CONFIGFS_CALLBACK)
+		wait_event(configfs_rename_wait,
+			   try_begin_use(state, use, change, &error));
+	else if (state &&
+		 wait_event_killable(configfs_rename_wait,
+				     try_begin_use(state, use, change, &error)))
+		error = -EINTR;
+	/* No rename waits for a change, and it may end in another task. */
+	if (error || use == CONFIGFS_CHANGE)
+		rwsem_release(&configfs_state_map, _RET_IP_);
+	return error;
+}
+
+/**
+ * configfs_end_use - end what configfs_begin_use() has begun
+ * @state: the same
+ * @use: the same
+ */
+void configfs_end_use(struct configfs_state *state, enum configfs_use use)
+{
+	bool wake = false;
+
+	if (state) {
+		spin_lock(&configfs_dirent_lock);
+		configfs_count_use(state, use, -1);
+		wake = is_renaming(state);
+		spin_unlock(&configfs_dirent_lock);
+	}
+	if (wake)
+		wake_up_all(&configfs_rename_wait);
+	if (use == CONFIGFS_CALLBACK)
+		rwsem_release(&configfs_state_map, _RET_IP_);
+}
+
+static bool __in_use(struct configfs_state *state, struct configfs_state *other,
+		     enum configfs_use use)
+{
+	return state->st_uses[use] || (other && other->st_uses[use]);
+}
+
+static bool in_use(struct configfs_state *state, struct configfs_state *other,
+		   enum configfs_use use)
+{
+	guard(spinlock)(&configfs_dirent_lock);
+	return __in_use(state, other, use);
+}
+
+static void set_renaming(struct configfs_state *state,
+			 struct configfs_state *other, bool renaming)
+{
+	state->st_renaming = renaming;
+	if (other)
+		other->st_renaming = renaming;
 }
 
 /**
  * configfs_begin_rename - quiesce an item that is going to be renamed
  * @state: the item's state
+ * @other: that of the item that it changes places with, or NULL
  *
  * On success no attribute callback of the item or below it runs, nothing
  * below it is being made or removed, nobody links to it or depends on it, and
@@ -213,39 +278,64 @@ void configfs_unpin(struct configfs_state *state)
  * Return: 0, -EBUSY when it is pinned or changing, -EINTR when killed while
  * waiting.
  */
-int configfs_begin_rename(struct configfs_state *state)
+int configfs_begin_rename(struct configfs_state *state,
+			  struct configfs_state *other)
 {
-	bool pinned;
 	int ret = 0;
 
-	/* No need to wait, and to hold everybody off, when this is in vain */
-	spin_lock(&configfs_dirent_lock);
-	pinned = state->st_pins;
-	spin_unlock(&configfs_dirent_lock);
-	if (pinned)
-		return -EBUSY;
+	scoped_guard(spinlock, &configfs_dirent_lock) {
+		if (__in_use(state, other, CONFIGFS_PIN) ||
+		    __in_use(state, other, CONFIGFS_CHANGE))
+			return -EBUSY;
+		set_renaming(state, other, true);
+	}
 
-	if (down_write_killable(&state->st_top->st_sem))
-		return -EINTR;
-	spin_lock(&configfs_dirent_lock);
-	if (state->st_pins || state->st_changes)
+	rwsem_acquire(&configfs_state_map, 0, 0, _RET_IP_);
+	if (wait_event_killable(configfs_rename_wait,
+				!in_use(state, other, CONFIGFS_CALLBACK)))
+		ret = -EINTR;
+	/* One of the callbacks may have made somebody depend on it. */
+	else if (in_use(state, other, CONFIGFS_PIN))
 		ret = -EBUSY;
-	else
-		state->st_renaming = true;
-	spin_unlock(&configfs_dirent_lock);
 	if (ret)
-		up_write(&state->st_top->st_sem);
+		configfs_end_rename(state, other);
 	return ret;
 }
 
 /**
  * configfs_end_rename - end what configfs_begin_rename() has begun
  * @state: the same
+ * @other: the same
  */
-void configfs_end_rename(struct configfs_state *state)
+void configfs_end_rename(struct configfs_state *state,
+			 struct configfs_state *other)
 {
 	spin_lock(&configfs_dirent_lock);
-	state->st_renaming = false;
+	set_renaming(state, other, false);
 	spin_unlock(&configfs_dirent_lock);
-	up_write(&state->st_top->st_sem);
+	wake_up_all(&configfs_rename_wait);
+	rwsem_release(&configfs_state_map, _RET_IP_);
 }
+
+#ifdef CONFIG_LOCKDEP
+/**
+ * configfs_in_callback - would a rename wait for its own task?
+ * @subsys: the subsystem, or NULL
+ * @dir: the directory of the item
+ * @other_dir: the one that it shall be moved to, possibly the same
+ *
+ * Attribute callbacks, of whatever subsystem, those with su_mutex held,
+ * allow_link() and drop_link() are recognized by what is locked around them.
+ *
+ * Return: true when the current task is in one of them.
+ */
+bool configfs_in_callback(struct configfs_subsystem *subsys,
+			  struct dentry *dir, struct dentry *other_dir)
+{
+	return lock_is_held(&configfs_state_map) == LOCK_STATE_HELD ||
+	       (subsys &&
+		lockdep_is_held(&subsys->su_mutex) == LOCK_STATE_HELD) ||
+	       lockdep_is_held(&d_inode(dir)->i_rwsem) == LOCK_STATE_HELD ||
+	       lockdep_is_held(&d_inode(other_dir)->i_rwsem) == LOCK_STATE_HELD;
+}
+#endif

@@ -18,12 +18,26 @@
  * disk can be filled and then committed again with read_only set. A commit
  * with another size cuts them off, or adds zeroes; rmdir(2) frees them.
  *
+ * To give a running disk another configuration in one step, prepare an item of
+ * the same name, and let both change places:
+ *
+ *	# mkdir pending/disk1
+ *	# echo 128M > pending/disk1/size
+ *	# mv --exchange -T pending/disk1 live/disk1
+ *
+ * The disk goes on with its contents under the new configuration, and whoever has
+ * it open does not notice. The old configuration is in pending/, and can be had
+ * back by the same command.
+ *
  * What to look at: no attribute checks whether the disk exists, and there is
  * no attribute to switch it on. The driver only says whether an item can go
- * live, in ramdisk_commit_item(), and whether it can be taken back, in
- * ramdisk_uncommit_item(). Configfs does the rest.
+ * live, in ramdisk_commit_item(), whether it can be taken back, in
+ * ramdisk_uncommit_item(), whether another one can take its place, in
+ * ramdisk_exchange_items(), and whether it can have another name, in
+ * ramdisk_rename_item(). Configfs does the rest.
  */
 
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/configfs.h>
 #include <linux/ctype.h>
@@ -43,6 +57,7 @@
  * @item: what configfs knows of it
  * @size: attribute: size in bytes, 0 until it is configured
  * @read_only: attribute: whether the disk refuses writes
+ * @broken: attribute, also of a running disk: whether all I/O fails
  * @data: the contents, NULL before the first commit
  * @data_size: size of @data; differs from @size until the next commit
  * @disk: the block device of a live item, else NULL
@@ -52,6 +67,7 @@ struct ramdisk {
 	struct config_item item;
 	u64 size;
 	bool read_only;
+	bool broken;
 	void *data;
 	u64 data_size;
 	struct gendisk *disk;
@@ -79,6 +95,10 @@ static void ramdisk_submit_bio(struct bio *bio)
 	struct bvec_iter iter;
 	struct bio_vec bvec;
 
+	if (READ_ONCE(rd->broken)) {
+		bio_io_error(bio);
+		return;
+	}
 	bio_for_each_segment(bvec, bio, iter) {
 		if (op_is_write(bio_op(bio)))
 			memcpy_from_bvec(pos, &bvec);
@@ -98,7 +118,9 @@ static const struct block_device_operations ramdisk_fops = {
 /*
  * The attributes. For a live item configfs answers a write with EBUSY before
  * it gets here, and none is running while an item goes live or back. So no
- * store needs a lock against that, nor a check: it only parses its value.
+ * store needs a lock against that, nor a check: it only parses its value. The
+ * one of `broken`, which says that it is not frozen, can run at the same time as
+ * I/O.
  */
 
 static ssize_t ramdisk_size_show(struct config_item *item, char *page)
@@ -135,6 +157,23 @@ static ssize_t ramdisk_read_only_store(struct config_item *item,
 	return count;
 }
 
+static ssize_t ramdisk_broken_show(struct config_item *item, char *page)
+{
+	return sysfs_emit(page, "%d\n", READ_ONCE(to_ramdisk(item)->broken));
+}
+
+static ssize_t ramdisk_broken_store(struct config_item *item, const char *page,
+				    size_t count)
+{
+	bool broken;
+	int ret = kstrtobool(page, &broken);
+
+	if (ret)
+		return ret;
+	WRITE_ONCE(to_ramdisk(item)->broken, broken);
+	return count;
+}
+
 /* The name of the block device; an empty line when there is none. */
 static ssize_t ramdisk_device_show(struct config_item *item, char *page)
 {
@@ -145,11 +184,13 @@ static ssize_t ramdisk_device_show(struct config_item *item, char *page)
 
 CONFIGFS_ATTR(ramdisk_, size);
 CONFIGFS_ATTR(ramdisk_, read_only);
+CONFIGFS_ATTR_LIVE(ramdisk_, broken);
 CONFIGFS_ATTR_RO(ramdisk_, device);
 
 static struct configfs_attribute *ramdisk_attrs[] = {
 	&ramdisk_attr_size,
 	&ramdisk_attr_read_only,
+	&ramdisk_attr_broken,
 	&ramdisk_attr_device,
 	NULL,
 };
@@ -175,24 +216,46 @@ static const struct config_item_type ramdisk_type = {
 
 /* The committable group. */
 
+/* It becomes a part of a name in /dev and in uevents. */
+static int ramdisk_check_name(const char *name)
+{
+	if (sizeof(RAMDISK_PREFIX) + strlen(name) > DISK_NAME_LEN)
+		return -ENAMETOOLONG;
+	for (; *name; name++)
+		if (!isascii(*name) ||
+		    !(isalnum(*name) || strchr("-._", *name)))
+			return -EINVAL;
+	return 0;
+}
+
 static struct config_item *ramdisk_make_item(struct config_group *group,
 					     const char *name)
 {
 	struct ramdisk *rd;
-	const char *c;
+	int ret = ramdisk_check_name(name);
 
-	if (sizeof(RAMDISK_PREFIX) + strlen(name) > DISK_NAME_LEN)
-		return ERR_PTR(-ENAMETOOLONG);
-	/* It becomes a part of a name in /dev and in uevents. */
-	for (c = name; *c; c++)
-		if (!isascii(*c) || !(isalnum(*c) || strchr("-._", *c)))
-			return ERR_PTR(-EINVAL);
+	if (ret)
+		return ERR_PTR(ret);
 
 	rd = kzalloc_obj(*rd);
 	if (!rd)
 		return ERR_PTR(-ENOMEM);
 	config_item_init_type_name(&rd->item, name, &ramdisk_type);
 	return &rd->item;
+}
+
+/* Rather fail than have somebody killed for a big disk. */
+static void *ramdisk_alloc(u64 size)
+{
+	return __vmalloc(size, GFP_KERNEL | __GFP_ZERO | __GFP_RETRY_MAYFAIL |
+			 __GFP_NOWARN);
+}
+
+static int ramdisk_check_size(u64 size)
+{
+	if (!size || !IS_ALIGNED(size, SECTOR_SIZE))
+		return -EINVAL;
+	return size > RAMDISK_MAX_SIZE ? -EFBIG : 0;
 }
 
 /*
@@ -211,19 +274,16 @@ static int ramdisk_commit_item(struct config_group *group,
 	struct gendisk *disk;
 	int ret;
 
-	if (!rd->size || !IS_ALIGNED(rd->size, SECTOR_SIZE))
-		return -EINVAL;
-	if (rd->size > RAMDISK_MAX_SIZE)
-		return -EFBIG;
+	ret = ramdisk_check_size(rd->size);
+	if (ret)
+		return ret;
 
 	disk = blk_alloc_disk(&lim, NUMA_NO_NODE);
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);
 
 	if (rd->size != rd->data_size) {
-		/* Rather fail than have somebody killed for a big disk. */
-		rd->data = __vmalloc(rd->size, GFP_KERNEL | __GFP_ZERO |
-				     __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		rd->data = ramdisk_alloc(rd->size);
 		ret = -ENOMEM;
 		if (!rd->data)
 			goto err;
@@ -277,10 +337,74 @@ static int ramdisk_uncommit_item(struct config_group *group,
 	return 0;
 }
 
+/*
+ * The disk runs on with the configuration of @pending. So do its contents, and
+ * those that @pending may have from an earlier time go to @live. Who has the
+ * disk open can have it grow or become writable, but not the reverse.
+ */
+static int ramdisk_exchange_items(struct config_group *group,
+				  struct config_item *live,
+				  struct config_item *pending)
+{
+	struct ramdisk *old = to_ramdisk(live), *new = to_ramdisk(pending);
+	struct gendisk *disk = old->disk;
+	unsigned int memflags;
+	void *data = NULL;
+	int ret;
+
+	ret = ramdisk_check_size(new->size);
+	if (ret)
+		return ret;
+	if (new->size != old->size) {
+		data = ramdisk_alloc(new->size);
+		if (!data)
+			return -ENOMEM;
+	}
+
+	/* Nobody opens the disk meanwhile, ... */
+	guard(mutex)(&disk->open_mutex);
+	if (disk_openers(disk) &&
+	    (new->size < old->size || (new->read_only && !old->read_only))) {
+		vfree(data);
+		return -EBUSY;
+	}
+
+	/* ... and nobody reads or writes it. */
+	memflags = blk_mq_freeze_queue(disk->queue);
+	if (data) {
+		memcpy(data, old->data, min(new->size, old->size));
+		vfree(old->data);
+		old->data = data;
+		old->data_size = new->size;
+	}
+	swap(old->data, new->data);
+	swap(old->data_size, new->data_size);
+	new->closing = false;
+	new->disk = disk;
+	old->disk = NULL;
+	disk->private_data = new;
+	blk_mq_unfreeze_queue(disk->queue, memflags);
+
+	set_capacity_and_notify(disk, new->size >> SECTOR_SHIFT);
+	set_disk_ro(disk, new->read_only);
+	return 0;
+}
+
+/* The name is used when the item goes live. */
+static int ramdisk_rename_item(struct config_group *group,
+			       struct config_item *item,
+			       struct config_group *new_group,
+			       const char *new_name)
+{
+	return ramdisk_check_name(new_name);
+}
+
 static const struct configfs_group_operations ramdisk_group_ops = {
 	.make_item	= ramdisk_make_item,
 	.commit_item	= ramdisk_commit_item,
 	.uncommit_item	= ramdisk_uncommit_item,
+	.exchange_items	= ramdisk_exchange_items,
+	.rename_item	= ramdisk_rename_item,
 };
 
 static const struct config_item_type ramdisk_group_type = {

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +21,9 @@
 #define CONFIGFS_MAGIC	0x62656570
 #define DEBUGFS		"/sys/kernel/debug"
 #define DIRENT_CACHE	"/sys/kernel/slab/configfs_dir_cache"
+
+/* There is no operation with that many allocations: something loops */
+#define MAX_NTH		2000
 
 static pid_t loader;
 
@@ -118,6 +123,32 @@ int uncommit(const char *group, const char *name)
 	return between(group, "live", "pending", name);
 }
 
+int exchange(const char *group, const char *name, bool live_first)
+{
+	char live[PATH_MAX], pending[PATH_MAX];
+
+	snprintf(live, sizeof(live), "%s/live/%s", group, name);
+	snprintf(pending, sizeof(pending), "%s/pending/%s", group, name);
+	return live_first ? do_rename_flags(live, pending, RENAME_EXCHANGE) :
+			    do_rename_flags(pending, live, RENAME_EXCHANGE);
+}
+
+/* Make all directories of @path, and the items and children on the way */
+int make_path(const char *path)
+{
+	char buf[PATH_MAX];
+	int ret = 0;
+
+	snprintf(buf, sizeof(buf), "%s", path);
+	for (char *p = strchr(buf, '/'); p && !ret; p = strchr(p + 1, '/')) {
+		*p = 0;
+		if (!exists(buf))
+			ret = do_mkdir(buf);
+		*p = '/';
+	}
+	return ret;
+}
+
 const char *value_of(const char *path)
 {
 	static char buf[4096];
@@ -159,6 +190,139 @@ int listed(const char *path)
 			found += d->d_ino == st.st_ino ? 1 : 2;
 	closedir(dir);
 	return found == exists(path) ? found : -1;
+}
+
+/*
+ * Rows of operations
+ */
+
+int do_row(const struct row *row)
+{
+	unsigned int flags = row->flags | RENAME_EXCHANGE;
+	int ret;
+
+	switch (row->op) {
+	case RENAME:
+		return do_rename_flags(row->path, row->to, row->flags);
+	case EXCHANGE:
+		ret = do_rename_flags(row->path, row->to, flags);
+		return do_rename_flags(row->to, row->path, flags) == ret ? ret :
+									  -1;
+	case MKDIR:
+		return do_mkdir(row->path);
+	case RMDIR:
+		return do_rmdir(row->path);
+	case SYMLINK:
+		return do_symlink(row->to, row->path);
+	case UNLINK:
+		return do_unlink(row->path);
+	case WRITE:
+		return do_write(row->path, row->to ?: "changed");
+	case COMMIT:
+		return commit(row->path, row->to);
+	case DEPEND:
+		return control("depend", row->path);
+	default:
+		return -1;
+	}
+}
+
+bool rows_refused(const struct row *rows, const char *before)
+{
+	const struct row *row;
+	int ret;
+
+	for (row = rows; row->op != END; row++) {
+		ret = do_row(row);
+		if (ret == row->err && unchanged(before, SNAP_CALLS))
+			continue;
+		ksft_print_msg("row %td: %s %s: %s\n", row - rows, row->path,
+			       row->to ?: "", strerror(ret));
+		return false;
+	}
+	return row != rows;
+}
+
+/*
+ * Events
+ */
+
+bool watch_start(struct watch *watch)
+{
+	watch->len = 0;
+	watch->pos = 0;
+	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	return watch->fd != -1;
+}
+
+int watch_add(struct watch *watch, const char *path)
+{
+	return inotify_add_watch(watch->fd, path, IN_ALL_EVENTS &
+				 ~(IN_ACCESS | IN_OPEN | IN_CLOSE));
+}
+
+const struct inotify_event *watch_next(struct watch *watch)
+{
+	const struct inotify_event *event;
+
+	if (watch->pos >= watch->len) {
+		watch->pos = 0;
+		watch->len = read(watch->fd, watch->buf, sizeof(watch->buf));
+		if (watch->len <= 0)
+			return NULL;
+	}
+	event = (void *)watch->buf + watch->pos;
+	watch->pos += sizeof(*event) + event->len;
+	return event;
+}
+
+static bool watch_sees(struct watch *watch, int wd, uint32_t mask,
+		       const char *name, uint32_t *cookie)
+{
+	const struct inotify_event *event = watch_next(watch);
+
+	if (!event) {
+		ksft_print_msg("want event %x of %s: %s\n", mask, name,
+			       strerror(errno));
+		return false;
+	}
+	if (event->wd == wd && (event->mask & ~IN_ISDIR) == mask &&
+	    (event->mask & IN_ISDIR || mask == IN_MOVE_SELF) &&
+	    !strcmp(event->len ? event->name : "", name) &&
+	    (!*cookie || event->cookie == *cookie || mask == IN_MOVE_SELF)) {
+		*cookie = event->cookie;
+		return true;
+	}
+	ksft_print_msg("want event %x of %s, watch %d, cookie %x\n", mask, name,
+		       wd, *cookie);
+	ksft_print_msg("have event %x of %s, watch %d, cookie %x\n",
+		       event->mask, event->len ? event->name : "", event->wd,
+		       event->cookie);
+	return false;
+}
+
+/* MOVE_SELF comes for an item, with IN_ISDIR or without */
+bool watch_sees_move(struct watch *watch, int from, const char *name, int to,
+		     const char *new_name, int item)
+{
+	uint32_t cookie = 0;
+
+	if (from != -1 &&
+	    !watch_sees(watch, from, IN_MOVED_FROM, name, &cookie))
+		return false;
+	if (to != -1 && !watch_sees(watch, to, IN_MOVED_TO, new_name, &cookie))
+		return false;
+	return item == -1 || watch_sees(watch, item, IN_MOVE_SELF, "", &cookie);
+}
+
+bool watch_sees_nothing(struct watch *watch)
+{
+	const struct inotify_event *event = watch_next(watch);
+
+	if (event)
+		ksft_print_msg("event %x of %s\n", event->mask,
+			       event->len ? event->name : "");
+	return !event && errno == EAGAIN;
 }
 
 /*
@@ -234,6 +398,30 @@ bool happened_before(const char *first, const char *second)
 	for (a = strtok(buf, "\n"); a; a = strtok(NULL, "\n"))
 		ksft_print_msg("    %s\n", a);
 	return false;
+}
+
+/* To the module, all that comes before pending/ or live/ is a path of groups. */
+int linked(const char *dir, const char *name)
+{
+	char path[PATH_MAX], group[PATH_MAX] = "", buf[2 * PATH_MAX];
+	const char *subsys = TEST_MODULE, *last = ".";
+	char *part, *save;
+
+	snprintf(path, sizeof(path), "%s", dir);
+	for (part = strtok_r(path, "/", &save); part;
+	     part = strtok_r(NULL, "/", &save)) {
+		if (!strcmp(part, "..")) {
+			subsys = strtok_r(NULL, "/", &save);
+			last = ".";
+		} else if (!strcmp(part, "pending") || !strcmp(part, "live")) {
+			last = part;
+		} else {
+			strcat(strcat(group, "/"), part);
+			last = ".";
+		}
+	}
+	snprintf(buf, sizeof(buf), "%s%s %s %s", subsys, group, last, name);
+	return control("find", buf);
 }
 
 /*
@@ -321,7 +509,11 @@ static void snap_counters(FILE *out, unsigned int flags)
 {
 	static const char * const names[] = {
 		"make", "disconnect", "drop", "release", "store", "bin_write",
-		"allow_link", "drop_link", "objects", "violations"
+		"allow_link", "drop_link", "live_store", "live_bin_write",
+		"objects", "violations"
+	};
+	static const char * const renames[] = {
+		"commit", "uncommit", "exchange", "rename"
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -331,9 +523,9 @@ static void snap_counters(FILE *out, unsigned int flags)
 			continue;
 		fprintf(out, "counter %s %d\n", names[i], counter(names[i]));
 	}
-	if (flags & SNAP_CALLS)
-		fprintf(out, "counter commit %d\ncounter uncommit %d\n",
-			counter("commit"), counter("uncommit"));
+	for (size_t i = 0; flags & SNAP_CALLS && i < ARRAY_SIZE(renames); i++)
+		fprintf(out, "counter %s %d\n", renames[i],
+			counter(renames[i]));
 }
 
 char *snapshot(unsigned int flags)
@@ -604,6 +796,48 @@ int task_read(const char *path, const char *unused)
 	return do_read(path, buf, sizeof(buf));
 }
 
+int task_exchange(const char *group, const char *name)
+{
+	return exchange(group, name, true);
+}
+
+int task_write_fd(const char *fd, const char *data)
+{
+	return do_write_fd(atoi(fd), data);
+}
+
+static void on_signal(int sig)
+{
+}
+
+bool killed_while_waiting(int (*fn)(const char *a, const char *b),
+			  const char *a, const char *b)
+{
+	const struct sigaction action = { .sa_handler = on_signal };
+	char *before;
+	int status;
+	pid_t pid;
+	bool ok;
+
+	usleep(20000);
+	before = snapshot(SNAP_CALLS);
+	fflush(stdout);
+	pid = fork();
+	if (pid == -1)
+		return false;
+	if (!pid) {
+		sigaction(SIGUSR1, &action, NULL);
+		_exit(fn(a, b));
+	}
+	/* Only what kills ends the wait */
+	ok = process_waits(pid) && !kill(pid, SIGUSR1) &&
+	     !kill(pid, SIGWINCH) && process_waits(pid);
+	kill(pid, SIGKILL);
+	ok = waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	     WTERMSIG(status) == SIGKILL && ok;
+	return unchanged(before, SNAP_CALLS) && ok;
+}
+
 int as_user(uid_t uid, int (*fn)(void *arg), void *arg)
 {
 	int status;
@@ -677,6 +911,270 @@ bool fail_nth_set_up(void)
 		if (do_write(files[i].file, files[i].value) && i == 0)
 			return false;
 	return true;
+}
+
+int undo(const struct operation *op)
+{
+	return op->undo(op->undo_a, op->undo_b);
+}
+
+/* What a driver is asked when nothing can fail any more */
+static int count_decisions(void)
+{
+	static const char * const ops[] = {
+		"commit", "uncommit", "exchange", "rename",
+	};
+	int sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		int n = counter(ops[i]);
+
+		if (n > 0)
+			sum += n;
+	}
+	return sum;
+}
+
+static bool failed_well(int ret, const char *before,
+			const struct baseline *base, int decisions)
+{
+	if (ret != ENOMEM)
+		ksft_print_msg("%s\n", strerror(ret));
+	else if (unchanged(before, SNAP_TREE) && settled(base) &&
+		 count_decisions() == decisions)
+		return true;
+	return false;
+}
+
+/**
+ * fail_each - let each allocation of an operation fail, one after the other
+ * @op: the operation
+ * @base: what there is before it
+ *
+ * When it fails it must be with ENOMEM, must have left nothing behind and must
+ * have changed nothing, and the driver must not have been asked. In the end it
+ * has been done and undone.
+ *
+ * Return: how many allocations it cannot do without, or -1 when something is
+ * wrong.
+ */
+int fail_each(const struct operation *op, const struct baseline *base)
+{
+	int nth, failures = 0, decisions = count_decisions();
+	char *before = snapshot(SNAP_TREE);
+	bool good = true;
+
+	for (nth = 1; good && nth < MAX_NTH; nth++) {
+		int ret, failed;
+
+		fail_nth_set(nth);
+		ret = op->fn(op->a, op->b);
+		failed = fail_nth_failed();
+		/* No allocation was the nth: all have had their turn */
+		if (failed <= 0) {
+			good = !failed && !ret && !undo(op);
+			break;
+		}
+		if (ret) {
+			failures++;
+			good = failed_well(ret, before, base, decisions);
+			continue;
+		}
+		/* The operation can do without what goes on beside it */
+		good = !undo(op);
+		decisions = count_decisions();
+		/* What is removed and made again is another one */
+		if (op->undo == task_mkdir) {
+			free(before);
+			before = snapshot(SNAP_TREE);
+		}
+	}
+	if (good && nth == MAX_NTH)
+		good = false;
+	if (good && op->undo != task_mkdir)
+		good = unchanged(before, SNAP_TREE);
+	good = good && settled(base);
+	free(before);
+	ksft_print_msg("%d allocations, %d of them necessary%s\n", nth - 1,
+		       failures, good ? "" : "; something is wrong");
+	return good ? failures : -1;
+}
+
+/*
+ * Races
+ */
+
+static bool stop;
+
+/* What became of a worker */
+struct result {
+	const struct worker *worker;
+	pthread_t thread;
+	unsigned long succeeded;
+	unsigned long failed;
+	int surprise;
+};
+
+static void *work(void *arg)
+{
+	struct result *result = arg;
+
+	for (unsigned int i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED);
+	     i++) {
+		const int *errors = result->worker->errors;
+		int ret = result->worker->fn(i), j;
+
+		if (!ret) {
+			__atomic_add_fetch(&result->succeeded, 1,
+					   __ATOMIC_RELAXED);
+			continue;
+		}
+		result->failed++;
+		/* Let the others do something that is worth a try */
+		usleep(100);
+		for (j = 0; j < MAX_ERRORS && errors[j] != ret; j++)
+			;
+		if (j == MAX_ERRORS) {
+			__atomic_store_n(&result->surprise, ret,
+					 __ATOMIC_RELAXED);
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* Or one has failed for good */
+static bool all_succeeded(struct result *results, int n)
+{
+	bool all = true;
+
+	for (int i = 0; i < n; i++) {
+		if (__atomic_load_n(&results[i].surprise, __ATOMIC_RELAXED))
+			return true;
+		if (!__atomic_load_n(&results[i].succeeded, __ATOMIC_RELAXED))
+			all = false;
+	}
+	return all;
+}
+
+static const char *surprise_name(int surprise)
+{
+	switch (surprise) {
+	case INCONSISTENT:
+		return "what was seen contradicts itself";
+	case GONE:
+		return "what is in use has gone";
+	case MOVED:
+		return "what must not move has moved";
+	default:
+		return strerror(surprise);
+	}
+}
+
+/**
+ * race - let workers do what they do, all at once, over and over
+ * @workers: at most MAX_WORKERS
+ *
+ * CONFIGFS_TEST_SECONDS is how long (2); on a slow machine, until everybody has
+ * had his turn.
+ *
+ * Return: whether each has succeeded at least once, and failed only as it may.
+ */
+bool race(const struct worker *workers)
+{
+	const char *env = getenv("CONFIGFS_TEST_SECONDS");
+	struct result results[MAX_WORKERS] = {};
+	bool good = true;
+	int n, i;
+
+	__atomic_store_n(&stop, false, __ATOMIC_RELAXED);
+	for (n = 0; n < MAX_WORKERS && workers[n].fn; n++) {
+		results[n].worker = &workers[n];
+		if (pthread_create(&results[n].thread, NULL, work,
+				   &results[n])) {
+			good = false;
+			break;
+		}
+	}
+	for (i = 0; good && i < 10; i++) {
+		usleep((env ? atof(env) : 2) * 1e6 / 2);
+		if (i > 0 && all_succeeded(results, n))
+			break;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < n; i++)
+		pthread_join(results[i].thread, NULL);
+
+	for (i = 0; i < n; i++) {
+		ksft_print_msg("worker %d: %lu succeeded, %lu failed\n", i,
+			       results[i].succeeded, results[i].failed);
+		if (results[i].surprise) {
+			ksft_print_msg("worker %d: %s\n", i,
+				       surprise_name(results[i].surprise));
+			good = false;
+		}
+		if (!results[i].succeeded)
+			good = false;
+	}
+	return good;
+}
+
+/*
+ * Events
+ */
+
+/* All but what looking around causes itself */
+#define WATCHED		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
+
+bool watch_init(struct watches *w)
+{
+	w->n = 0;
+	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	return w->fd != -1;
+}
+
+/* Descriptors of watches start with 1 and are not used again. */
+bool watch(struct watches *w, const char *label, const char *path)
+{
+	w->labels[w->n++] = label;
+	return inotify_add_watch(w->fd, path, WATCHED) == w->n;
+}
+
+const char *watched(struct watches *w)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} bits[] = {
+		{ IN_MODIFY, "MODIFY" }, { IN_ATTRIB, "ATTRIB" },
+		{ IN_MOVED_FROM, "MOVED_FROM" }, { IN_MOVED_TO, "MOVED_TO" },
+		{ IN_CREATE, "CREATE" }, { IN_DELETE, "DELETE" },
+		{ IN_DELETE_SELF, "DELETE_SELF" }, { IN_UNMOUNT, "UNMOUNT" },
+		{ IN_MOVE_SELF, "MOVE_SELF" }, { IN_IGNORED, "IGNORED" },
+		{ IN_Q_OVERFLOW, "OVERFLOW" }, { IN_ISDIR, "ISDIR" },
+	};
+	uint64_t buf[512];
+	ssize_t len;
+	FILE *out;
+
+	w->text[0] = 0;
+	out = fmemopen(w->text, sizeof(w->text), "w");
+	if (!out)
+		return "no memory";
+	while ((len = read(w->fd, buf, sizeof(buf))) > 0)
+		for (ssize_t pos = 0; pos < len; ) {
+			const struct inotify_event *e = (void *)buf + pos;
+
+			pos += sizeof(*e) + e->len;
+			fputs(e->wd > 0 ? w->labels[e->wd - 1] : "", out);
+			for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+				if (e->mask & bits[i].bit)
+					fprintf(out, " %s", bits[i].name);
+			fprintf(out, "%s%s\n", e->len ? " " : "",
+				e->len ? e->name : "");
+		}
+	fclose(out);
+	return w->text;
 }
 
 /*

@@ -7,32 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "common.h"
-
-/* Make all directories of @path, and the items and children on the way */
-static int make_path(const char *path)
-{
-	char buf[PATH_MAX];
-	int ret = 0;
-
-	strcpy(buf, path);
-	for (char *p = strchr(buf, '/'); p && !ret; p = strchr(p + 1, '/')) {
-		*p = 0;
-		if (!exists(buf))
-			ret = do_mkdir(buf);
-		*p = '/';
-	}
-	return ret;
-}
 
 /*
  * Attribute callbacks, of the item and of what is below it
@@ -243,11 +225,6 @@ TEST_F(callback, running_show_delays_commit_and_uncommit)
 	}
 }
 
-static int write_fd(const char *fd, const char *data)
-{
-	return do_write_fd(atoi(fd), data);
-}
-
 TEST_F(callback, slow_commit_holds_off_store)
 {
 	int fd = open(ATTR(self->pending, "value"), O_WRONLY), blob;
@@ -265,7 +242,7 @@ TEST_F(callback, slow_commit_holds_off_store)
 			       ATTR(self->pending, "value"), "late"));
 	ASSERT_TRUE(task_waits(&self->access[0]));
 	snprintf(number, sizeof(number), "%d", fd);
-	ASSERT_TRUE(task_start(&self->access[1], write_fd, number, "late"));
+	ASSERT_TRUE(task_start(&self->access[1], task_write_fd, number, "late"));
 	ASSERT_TRUE(task_waits(&self->access[1]));
 	ASSERT_EQ(0, counter("store"));
 	ASSERT_EQ(0, release("commit"));
@@ -496,41 +473,15 @@ TEST_F(callback, commit_that_comes_while_a_link_is_made)
  * Signals: only what kills ends the wait, and nothing has happened.
  */
 
-static void on_signal(int sig)
-{
-}
-
 TEST_F(callback, killed_while_waiting_for_a_store)
 {
-	const struct sigaction action = { .sa_handler = on_signal };
-	char *before;
-	int status;
-	pid_t pid;
-
 	ASSERT_EQ(0, hold("store"));
 	ASSERT_TRUE(task_start(&self->access[0], do_write,
 			       ATTR(self->pending, "value"), "slow"));
 	ASSERT_TRUE(wait_counter("store", 1));
-	usleep(20000);
-	before = snapshot(SNAP_CALLS);
-
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		sigaction(SIGUSR1, &action, NULL);
-		_exit(commit(variant->group, "foo"));
-	}
-	ASSERT_TRUE(process_waits(pid));
-	ASSERT_EQ(0, kill(pid, SIGUSR1));
-	ASSERT_EQ(0, kill(pid, SIGWINCH));
-	ASSERT_TRUE(process_waits(pid));
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	/* The store is still held: it is the signal that ends the wait */
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_TRUE(WIFSIGNALED(status));
-	ASSERT_EQ(SIGKILL, WTERMSIG(status));
+	ASSERT_TRUE(killed_while_waiting(do_commit, variant->group, "foo"));
+	/* The store is still held: it is the signal that has ended the wait */
 	ASSERT_FALSE(self->access[0].done);
-	ASSERT_TRUE(unchanged(before, SNAP_CALLS));
 
 	/* Nobody waits behind the dead: another store runs */
 	ASSERT_EQ(0, release("store"));

@@ -23,57 +23,6 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
-#define MAX_WORKERS	5
-#define MAX_ERRORS	6
-/* No errnos: what was seen contradicts itself, and what must not move moved */
-#define INCONSISTENT	4096
-#define MOVED		4097
-
-static bool stop;
-
-/**
- * struct worker - one thread
- * @fn:		an operation; 0 or an errno. Called with 0, 1, 2, ...
- * @errors:	those that are no surprise
- */
-struct worker {
-	int (*fn)(unsigned int round);
-	int errors[MAX_ERRORS];
-};
-
-/* What became of a worker */
-struct result {
-	const struct worker *worker;
-	pthread_t thread;
-	unsigned long succeeded;
-	unsigned long failed;
-	int surprise;
-};
-
-static void *work(void *arg)
-{
-	struct result *result = arg;
-
-	for (unsigned int i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED);
-	     i++) {
-		const int *errors = result->worker->errors;
-		int ret = result->worker->fn(i), j;
-
-		if (!ret) {
-			result->succeeded++;
-			continue;
-		}
-		result->failed++;
-		for (j = 0; j < MAX_ERRORS && errors[j] != ret; j++)
-			;
-		if (j == MAX_ERRORS) {
-			result->surprise = ret;
-			break;
-		}
-	}
-	return NULL;
-}
-
 /*
  * The operations
  */
@@ -429,7 +378,6 @@ static int die_writing(unsigned int round)
 FIXTURE(race)
 {
 	struct baseline base;
-	struct result results[MAX_WORKERS];
 };
 
 FIXTURE_VARIANT(race)
@@ -624,32 +572,10 @@ static int still_works(const char *group, const char *name)
 	return ret ? ret : uncommit(group, name);
 }
 
-static void run_race(struct __test_metadata *_metadata, struct result *results,
+static void run_race(struct __test_metadata *_metadata,
 		     const struct worker *workers)
 {
-	const char *env = getenv("CONFIGFS_TEST_SECONDS");
-	int n;
-
-	__atomic_store_n(&stop, false, __ATOMIC_RELAXED);
-	for (n = 0; n < MAX_WORKERS && workers[n].fn; n++) {
-		results[n] = (struct result) { .worker = &workers[n] };
-		ASSERT_EQ(0, pthread_create(&results[n].thread, NULL, work,
-					    &results[n]));
-	}
-	usleep((env ? atof(env) : 2) * 1e6);
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < n; i++)
-		ASSERT_EQ(0, pthread_join(results[i].thread, NULL));
-
-	for (int i = 0; i < n; i++) {
-		TH_LOG("worker %d: %lu succeeded, %lu failed", i,
-		       results[i].succeeded, results[i].failed);
-		EXPECT_EQ(0, results[i].surprise) {
-			TH_LOG("worker %d: %s", i,
-			       strerror(results[i].surprise));
-		}
-		EXPECT_LT(0, results[i].succeeded);
-	}
+	EXPECT_TRUE(race(workers));
 	EXPECT_EQ(0, counter("violations"));
 
 	/* Exactly one place, and everything can be used */
@@ -666,7 +592,7 @@ static void run_race(struct __test_metadata *_metadata, struct result *results,
 
 TEST_F_TIMEOUT(race, fast, 120)
 {
-	run_race(_metadata, self->results, variant->workers);
+	run_race(_metadata, variant->workers);
 }
 
 /* With callbacks that sleep, others come in between */
@@ -679,7 +605,7 @@ TEST_F_TIMEOUT(race, slow, 120)
 
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		ASSERT_EQ(0, knob(slow[i], 0, 1, false));
-	run_race(_metadata, self->results, variant->workers);
+	run_race(_metadata, variant->workers);
 }
 
 int main(int argc, char **argv)

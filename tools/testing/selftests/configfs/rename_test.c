@@ -26,58 +26,8 @@
  * must fail, and after each of them the same sight.
  */
 
-enum op {
-	END,
-	RENAME,
-	MKDIR,
-	RMDIR,
-	SYMLINK,
-	UNLINK,
-	WRITE,
-};
-
-/**
- * struct row - one operation
- * @op:		which
- * @path:	on what
- * @to:		new name, or target of the link
- * @flags:	of renameat2(2)
- * @err:	what it must fail with
- */
-struct row {
-	enum op op;
-	const char *path;
-	const char *to;
-	unsigned int flags;
-	int err;
-};
-
-static int do_row(const struct row *row)
-{
-	switch (row->op) {
-	case RENAME:
-		return do_rename_flags(row->path, row->to, row->flags);
-	case MKDIR:
-		return do_mkdir(row->path);
-	case RMDIR:
-		return do_rmdir(row->path);
-	case SYMLINK:
-		return do_symlink(row->to, row->path);
-	case UNLINK:
-		return do_unlink(row->path);
-	case WRITE:
-		return do_write(row->path, "changed");
-	default:
-		return -1;
-	}
-}
-
 /* p is pending, l is live, both is both, in each committable group. */
-static const struct {
-	enum op op;
-	const char *path;
-	const char *to;
-} stage[] = {
+static const struct row stage[] = {
 	{ MKDIR, "plain/a" },
 	{ MKDIR, "plain/b" },
 	{ SYMLINK, "plain/a/link", "plain/b" },
@@ -165,14 +115,8 @@ FIXTURE_SETUP(refused)
 {
 	test_begin(&self->base);
 	for (size_t i = 0; i < ARRAY_SIZE(stage); i++) {
-		const struct row row = {
-			.op = stage[i].op,
-			.path = stage[i].path,
-			.to = stage[i].to,
-		};
-
-		ASSERT_EQ(0, do_row(&row)) {
-			TH_LOG("stage: %s", row.path);
+		ASSERT_EQ(0, do_row(&stage[i])) {
+			TH_LOG("stage: %s", stage[i].path);
 		}
 	}
 	/* So that a change of the times would show */
@@ -607,19 +551,7 @@ FIXTURE_VARIANT_ADD(refused, unlink_of_files) {
 
 TEST_F_TIMEOUT(refused, and_nothing_changed, 120)
 {
-	const struct row *row;
-
-	for (row = variant->rows; row->op != END; row++) {
-		ASSERT_EQ(row->err, do_row(row)) {
-			TH_LOG("row %td: %s %s", row - variant->rows,
-			       row->path, row->to ?: "");
-		}
-		ASSERT_TRUE(unchanged(self->before, SNAP_CALLS)) {
-			TH_LOG("row %td: %s %s", row - variant->rows,
-			       row->path, row->to ?: "");
-		}
-	}
-	ASSERT_NE(variant->rows, row);
+	ASSERT_TRUE(rows_refused(variant->rows, self->before));
 }
 
 /*
@@ -1061,79 +993,36 @@ TEST_F(committable, working_directory_stays)
 	ASSERT_EQ(0, chdir(SUBSYS_DIR));
 }
 
-/* One event of each watch at a time, with the name */
-static const struct inotify_event *next_event(int fd)
-{
-	static uint64_t buf[512];
-	static ssize_t len, pos;
-	const struct inotify_event *event;
-
-	if (pos >= len) {
-		pos = 0;
-		len = read(fd, buf, sizeof(buf));
-		if (len <= 0)
-			return NULL;
-	}
-	event = (void *)buf + pos;
-	pos += sizeof(*event) + event->len;
-	return event;
-}
-
 TEST_F(committable, inotify_sees_a_move)
 {
-	const uint32_t mask = IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN |
-						IN_CLOSE);
-	const struct inotify_event *event;
-	int fd = inotify_init1(IN_NONBLOCK), dir[2], item;
 	const char *path[2] = { self->pending, self->live };
-	uint32_t cookie;
 	char parent[PATH_MAX];
+	struct watch watch;
+	int dir[2], item;
 
-	ASSERT_LE(0, fd);
+	ASSERT_TRUE(watch_start(&watch));
 	snprintf(parent, sizeof(parent), "%s/pending", variant->group);
-	dir[0] = inotify_add_watch(fd, parent, mask);
+	dir[0] = watch_add(&watch, parent);
 	ASSERT_LE(0, dir[0]);
 	snprintf(parent, sizeof(parent), "%s/live", variant->group);
-	dir[1] = inotify_add_watch(fd, parent, mask);
+	dir[1] = watch_add(&watch, parent);
 	ASSERT_LE(0, dir[1]);
-	item = inotify_add_watch(fd, self->pending, mask);
+	item = watch_add(&watch, self->pending);
 	ASSERT_LE(0, item);
 
 	for (int to = 1; to >= 0; to--) {
 		/* What is refused is not seen */
 		ASSERT_EQ(0, knob(to ? "commit" : "uncommit", EIO, 0, false));
 		ASSERT_EQ(EIO, do_rename(path[!to], path[to]));
-		ASSERT_EQ(NULL, next_event(fd));
-		ASSERT_EQ(EAGAIN, errno);
+		ASSERT_TRUE(watch_sees_nothing(&watch));
 		ASSERT_EQ(0, knob(to ? "commit" : "uncommit", 0, 0, false));
 
 		ASSERT_EQ(0, do_rename(path[!to], path[to]));
-
-		event = next_event(fd);
-		ASSERT_NE(NULL, event);
-		ASSERT_EQ(dir[!to], event->wd);
-		ASSERT_EQ(IN_MOVED_FROM | IN_ISDIR, event->mask);
-		ASSERT_STREQ(variant->name, event->name);
-		cookie = event->cookie;
-		ASSERT_NE(0, cookie);
-
-		event = next_event(fd);
-		ASSERT_NE(NULL, event);
-		ASSERT_EQ(dir[to], event->wd);
-		ASSERT_EQ(IN_MOVED_TO | IN_ISDIR, event->mask);
-		ASSERT_STREQ(variant->name, event->name);
-		ASSERT_EQ(cookie, event->cookie);
-
-		/* MOVE_SELF comes for an item, with IN_ISDIR or without */
-		event = next_event(fd);
-		ASSERT_NE(NULL, event);
-		ASSERT_EQ(item, event->wd);
-		ASSERT_EQ(IN_MOVE_SELF, event->mask & ~IN_ISDIR);
-
-		ASSERT_EQ(NULL, next_event(fd));
-		ASSERT_EQ(EAGAIN, errno);
+		ASSERT_TRUE(watch_sees_move(&watch, dir[!to], variant->name,
+					    dir[to], variant->name, item));
+		ASSERT_TRUE(watch_sees_nothing(&watch));
 	}
-	ASSERT_EQ(0, close(fd));
+	ASSERT_EQ(0, close(watch.fd));
 }
 
 struct rename_args {
@@ -1238,12 +1127,13 @@ TEST_F(committable, bind_mounts)
 TEST_F(committable, live_item_can_be_looked_at)
 {
 	const struct timespec times[2] = { { .tv_sec = 5 }, { .tv_sec = 6 } };
-	int fd, dir, watch = inotify_init1(IN_NONBLOCK);
 	const struct inotify_event *event;
+	struct watch watch;
 	char buf[64];
 	struct stat st;
+	int fd, dir;
 
-	ASSERT_LE(0, watch);
+	ASSERT_TRUE(watch_start(&watch));
 	ASSERT_EQ(0, commit(variant->group, variant->name));
 
 	ASSERT_STREQ("initial", value_of(BELOW(self->live)));
@@ -1256,7 +1146,7 @@ TEST_F(committable, live_item_can_be_looked_at)
 	ASSERT_LE(0, dir);
 	ASSERT_EQ(0, close(dir));
 
-	ASSERT_LE(0, inotify_add_watch(watch, self->live, IN_ATTRIB));
+	ASSERT_LE(0, watch_add(&watch, self->live));
 	ASSERT_EQ(0, chmod(self->live, 0750));
 	ASSERT_EQ(0, chown(self->live, 1, 2));
 	ASSERT_EQ(0, utimensat(AT_FDCWD, self->live, times, 0));
@@ -1265,10 +1155,10 @@ TEST_F(committable, live_item_can_be_looked_at)
 	ASSERT_EQ(1, st.st_uid);
 	ASSERT_EQ(2, st.st_gid);
 	ASSERT_EQ(6, st.st_mtim.tv_sec);
-	event = next_event(watch);
+	event = watch_next(&watch);
 	ASSERT_NE(NULL, event);
 	ASSERT_EQ(IN_ATTRIB, event->mask & ~IN_ISDIR);
-	ASSERT_EQ(0, close(watch));
+	ASSERT_EQ(0, close(watch.fd));
 
 	ASSERT_EQ(0, chmod(BELOW(self->live), 0640));
 	ASSERT_EQ(0, chown(BELOW(self->live), 3, 4));

@@ -30,13 +30,8 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
-#define MAX_WORKERS	5
-#define MAX_ERRORS	6
 /* There is no operation with that many allocations: something loops */
 #define MAX_NTH		2000
-/* No errnos: what was seen contradicts itself, and what must stay has gone */
-#define INCONSISTENT	4096
-#define GONE		4097
 
 /* The path that is meant; good for the next 15 calls in this thread. */
 static const char *at(const char *fmt, ...)
@@ -371,72 +366,6 @@ static bool is_patched(void)
 {
 	/* Then there is a rename(2), which knows what it does not know */
 	return do_rename_flags("trees", "x", RENAME_WHITEOUT) == EINVAL;
-}
-
-/*
- * inotify(7): what is seen, as text
- */
-
-#define MAX_WATCHES	8
-/* All but what looking around causes itself */
-#define WATCHED		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
-
-struct watches {
-	int fd;
-	int n;
-	const char *labels[MAX_WATCHES];
-	char text[2048];
-};
-
-static bool watch_init(struct watches *w)
-{
-	w->n = 0;
-	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	return w->fd != -1;
-}
-
-/* Descriptors of watches start with 1 and are not used again. */
-static bool watch(struct watches *w, const char *label, const char *path)
-{
-	w->labels[w->n++] = label;
-	return inotify_add_watch(w->fd, path, WATCHED) == w->n;
-}
-
-static const char *watched(struct watches *w)
-{
-	static const struct {
-		uint32_t bit;
-		const char *name;
-	} bits[] = {
-		{ IN_MODIFY, "MODIFY" }, { IN_ATTRIB, "ATTRIB" },
-		{ IN_MOVED_FROM, "MOVED_FROM" }, { IN_MOVED_TO, "MOVED_TO" },
-		{ IN_CREATE, "CREATE" }, { IN_DELETE, "DELETE" },
-		{ IN_DELETE_SELF, "DELETE_SELF" }, { IN_UNMOUNT, "UNMOUNT" },
-		{ IN_MOVE_SELF, "MOVE_SELF" }, { IN_IGNORED, "IGNORED" },
-		{ IN_Q_OVERFLOW, "OVERFLOW" }, { IN_ISDIR, "ISDIR" },
-	};
-	uint64_t buf[512];
-	ssize_t len;
-	FILE *out;
-
-	w->text[0] = 0;
-	out = fmemopen(w->text, sizeof(w->text), "w");
-	if (!out)
-		return "no memory";
-	while ((len = read(w->fd, buf, sizeof(buf))) > 0)
-		for (ssize_t pos = 0; pos < len; ) {
-			const struct inotify_event *e = (void *)buf + pos;
-
-			pos += sizeof(*e) + e->len;
-			fputs(e->wd > 0 ? w->labels[e->wd - 1] : "", out);
-			for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-				if (e->mask & bits[i].bit)
-					fprintf(out, " %s", bits[i].name);
-			fprintf(out, "%s%s\n", e->len ? " " : "",
-				e->len ? e->name : "");
-		}
-	fclose(out);
-	return w->text;
 }
 
 /*
@@ -1688,106 +1617,6 @@ TEST_F(single, busy_is_said_at_once)
  * Races
  */
 
-static bool stop;
-
-/**
- * struct worker - one thread
- * @fn:		an operation; 0 or an errno. Called with 0, 1, 2, ...
- * @errors:	those that are no surprise
- */
-struct worker {
-	int (*fn)(unsigned int round);
-	int errors[MAX_ERRORS];
-};
-
-/* What became of a worker */
-struct result {
-	const struct worker *worker;
-	pthread_t thread;
-	unsigned long succeeded;
-	unsigned long failed;
-	int surprise;
-};
-
-static void *work(void *arg)
-{
-	struct result *result = arg;
-
-	for (unsigned int i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED);
-	     i++) {
-		const int *errors = result->worker->errors;
-		int ret = result->worker->fn(i), j;
-
-		if (!ret) {
-			__atomic_add_fetch(&result->succeeded, 1,
-					   __ATOMIC_RELAXED);
-			continue;
-		}
-		result->failed++;
-		/* Let the others do something that is worth a try */
-		usleep(100);
-		for (j = 0; j < MAX_ERRORS && errors[j] != ret; j++)
-			;
-		if (j == MAX_ERRORS) {
-			__atomic_store_n(&result->surprise, ret,
-					 __ATOMIC_RELAXED);
-			break;
-		}
-	}
-	return NULL;
-}
-
-/* Or one has failed for good */
-static bool all_succeeded(struct result *results, int n)
-{
-	bool all = true;
-
-	for (int i = 0; i < n; i++) {
-		if (__atomic_load_n(&results[i].surprise, __ATOMIC_RELAXED))
-			return true;
-		if (!__atomic_load_n(&results[i].succeeded, __ATOMIC_RELAXED))
-			all = false;
-	}
-	return all;
-}
-
-static void run_race(struct __test_metadata *_metadata, struct result *results,
-		     const struct worker *workers)
-{
-	const char *env = getenv("CONFIGFS_TEST_SECONDS");
-	int n;
-
-	__atomic_store_n(&stop, false, __ATOMIC_RELAXED);
-	for (n = 0; n < MAX_WORKERS && workers[n].fn; n++) {
-		results[n] = (struct result) { .worker = &workers[n] };
-		ASSERT_EQ(0, pthread_create(&results[n].thread, NULL, work,
-					    &results[n]));
-	}
-	/* On a slow machine, until everybody has had his turn */
-	for (int i = 0; i < 10; i++) {
-		usleep((env ? atof(env) : 2) * 1e6 / 2);
-		if (all_succeeded(results, n))
-			break;
-	}
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < n; i++)
-		ASSERT_EQ(0, pthread_join(results[i].thread, NULL));
-
-	for (int i = 0; i < n; i++) {
-		TH_LOG("worker %d: %lu succeeded, %lu failed", i,
-		       results[i].succeeded, results[i].failed);
-		EXPECT_EQ(0, results[i].surprise) {
-			TH_LOG("worker %d: %s", i,
-			       results[i].surprise == INCONSISTENT ?
-			       "an incomplete tree" :
-			       results[i].surprise == GONE ?
-			       "what is in use has gone" :
-			       strerror(results[i].surprise));
-		}
-		EXPECT_LT(0, results[i].succeeded);
-	}
-}
-
 /* How the tree of this race comes and goes, and which other tree there is */
 static const struct way *way;
 
@@ -2113,7 +1942,6 @@ static int mount_and_look(unsigned int round)
 FIXTURE(race)
 {
 	struct baseline base;
-	struct result results[MAX_WORKERS];
 };
 
 FIXTURE_VARIANT(race)
@@ -2317,7 +2145,7 @@ static void check_still_works(struct __test_metadata *_metadata)
 
 TEST_F_TIMEOUT(race, fast, 120)
 {
-	run_race(_metadata, self->results, variant->workers);
+	EXPECT_TRUE(race(variant->workers));
 	check_still_works(_metadata);
 }
 
@@ -2331,7 +2159,7 @@ TEST_F_TIMEOUT(race, slow, 120)
 
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		ASSERT_EQ(0, knob(slow[i], 0, 1, false));
-	run_race(_metadata, self->results, variant->workers);
+	EXPECT_TRUE(race(variant->workers));
 	check_still_works(_metadata);
 }
 
@@ -2343,7 +2171,6 @@ TEST_F_TIMEOUT(race, slow, 120)
 FIXTURE(module)
 {
 	struct baseline base;
-	struct result results[MAX_WORKERS];
 	int log;
 };
 
@@ -2425,7 +2252,7 @@ TEST_F_TIMEOUT(module, comes_and_goes, 120)
 		{ register_in_module, { ENOENT, ENODEV, EALREADY } },
 	};
 
-	run_race(_metadata, self->results, workers);
+	EXPECT_TRUE(race(workers));
 	do_rmdir(SUBSYS_DIR "/trees/X");
 	module_load();
 	EXPECT_EQ(0, counter("violations"));
@@ -2467,7 +2294,7 @@ TEST_F_TIMEOUT(module, comes_and_goes_against_umount, 120)
 
 	if (umount(CONFIGFS_DIR))
 		SKIP(return, "configfs is in use: %s", strerror(errno));
-	run_race(_metadata, self->results, workers);
+	EXPECT_TRUE(race(workers));
 	EXPECT_EQ(0, violations_in_log(self->log));
 }
 
@@ -2551,9 +2378,9 @@ FIXTURE_TEARDOWN(fault)
 }
 
 /* The nth of all, until there is none: how many of them were necessary */
-static int fail_each(struct __test_metadata *_metadata,
-		     const struct way *way, struct watches *watches,
-		     const struct baseline *base, const char *before)
+static int fail_making(struct __test_metadata *_metadata,
+		       const struct way *way, struct watches *watches,
+		       const struct baseline *base, const char *before)
 {
 	int nlink = nlink_of(way->parent), nth, failures = 0;
 
@@ -2598,8 +2425,8 @@ TEST_F_TIMEOUT(fault, every_allocation_fails_once, 300)
 	char *before = snapshot(SNAP_TREE);
 	int failures;
 
-	failures = fail_each(_metadata, way, &self->watches, &self->before,
-			     before);
+	failures = fail_making(_metadata, way, &self->watches, &self->before,
+			       before);
 	/* A directory is a dirent, an inode and a dentry; and its attributes */
 	ASSERT_LE(way == &item || way == &item_below ? 3 : 5 * (int)NR_DIRS,
 		  failures);

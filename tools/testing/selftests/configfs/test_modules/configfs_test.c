@@ -28,10 +28,12 @@
 
 #define VALUE_MAX	64
 #define BLOB_MAX	8192
+#define TUNE_MAX	256
 #define NAME_SIZE	64
 #define PATH_SIZE	512
 #define EVENTS_SIZE	(PAGE_SIZE - 64)
 #define NR_DEFAULTS	2
+#define NR_OLD_NAMES	4
 /* Long enough for a test, short enough for the hung task detector */
 #define HOLD_TIMEOUT	(20 * HZ)
 
@@ -48,6 +50,10 @@ enum callback {
 	CB_BIN_WRITE,
 	CB_ALLOW_LINK,
 	CB_DROP_LINK,
+	CB_EXCHANGE,
+	CB_RENAME,
+	CB_LIVE_STORE,
+	CB_LIVE_BIN_WRITE,
 	NR_CALLBACKS
 };
 
@@ -64,6 +70,10 @@ static const char * const callback_names[NR_CALLBACKS] = {
 	[CB_BIN_WRITE]	= "bin_write",
 	[CB_ALLOW_LINK]	= "allow_link",
 	[CB_DROP_LINK]	= "drop_link",
+	[CB_EXCHANGE]	= "exchange",
+	[CB_RENAME]	= "rename",
+	[CB_LIVE_STORE]	= "live_store",
+	[CB_LIVE_BIN_WRITE] = "live_bin_write",
 };
 
 /**
@@ -92,8 +102,9 @@ struct kind;
  * @node:	in all_objs
  * @kind:	what it is
  * @subsys:	where it is
- * @parent:	the obj it was made in. Not ci_parent, which changes with a
- *		rename. Valid while configfs may call us for this obj.
+ * @parent:	the obj it was made in, or was moved to. Not ci_parent, which
+ *		may be one of configfs. Valid while configfs may call us for
+ *		this obj; changed under su_mutex and all_objs_lock.
  * @defaults:	its default groups
  * @running:	callbacks under way in this obj and everything below it
  * @dependents:	calls of configfs_depend_item() to be undone
@@ -101,11 +112,17 @@ struct kind;
  * @gone:	dropped, or about to be
  * @closing:	nothing is made in it any more; protected by su_mutex
  * @children:	how many have been made in it; protected by su_mutex
- * @lock:	protects @value, @blob and @blob_len
- * @name:	a copy: that in @group is gone before ->release() is called
+ * @lock:	protects @value, @blob, @blob_len, @tune and @tune_len
+ * @name:	a copy: that in @group is gone before ->release() is called;
+ *		changed as @parent is
+ * @old:	names that it has had, the last ones of them: where
+ *		config_item_name() was and what it was
+ * @nr_old:	how often it has been renamed
  * @value:	attribute
  * @blob:	binary attribute
  * @blob_len:	its length
+ * @tune:	attribute, of either sort, that is written while live, too
+ * @tune_len:	its length
  */
 struct obj {
 	struct list_head node;
@@ -122,9 +139,16 @@ struct obj {
 	int children;
 	struct mutex lock;	/* of the attributes' values */
 	char name[NAME_SIZE];
+	struct {
+		const char *place;
+		char copy[NAME_SIZE];
+	} old[NR_OLD_NAMES];
+	unsigned int nr_old;
 	char value[VALUE_MAX];
 	size_t blob_len;
 	char blob[BLOB_MAX];
+	size_t tune_len;
+	char tune[TUNE_MAX];
 };
 
 /**
@@ -227,6 +251,32 @@ static bool obj_is_frozen(const struct obj *obj)
 	return false;
 }
 
+static bool obj_is_default(const struct obj *obj)
+{
+	for (int i = 0; obj->parent && i < NR_DEFAULTS; i++)
+		if (obj->parent->defaults[i] == obj)
+			return true;
+	return false;
+}
+
+/* What config_item_is_live() has to say */
+static bool obj_is_live(const struct obj *obj)
+{
+	for (; obj->parent; obj = obj->parent)
+		if (obj->parent->kind->type.ct_group_ops &&
+		    obj->parent->kind->type.ct_group_ops->commit_item &&
+		    !obj_is_default(obj))
+			return READ_ONCE(obj->live);
+	return false;
+}
+
+static void check_is_live(enum callback cb, const struct obj *obj)
+{
+	if (config_item_is_live(&obj->group.cg_item) != obj_is_live(obj))
+		violation("%s of %s, and config_item_is_live() is wrong",
+			  callback_names[cb], obj->name);
+}
+
 static void obj_run(struct obj *obj, int how)
 {
 	for (; obj; obj = obj->parent)
@@ -278,6 +328,7 @@ static int attr_begin(enum callback cb, struct obj *obj)
 	obj_run(obj, 1);
 	if ((cb == CB_STORE || cb == CB_BIN_WRITE) && obj_is_frozen(obj))
 		violation("%s of the live %s", callback_names[cb], obj->name);
+	check_is_live(cb, obj);
 	return callback_begin(cb, obj);
 }
 
@@ -286,6 +337,7 @@ static ssize_t attr_end(enum callback cb, struct obj *obj, ssize_t ret)
 	if ((cb == CB_STORE || cb == CB_BIN_WRITE) && obj_is_frozen(obj))
 		violation("%s is live before %s is done", obj->name,
 			  callback_names[cb]);
+	check_is_live(cb, obj);
 	callback_end(cb, obj, ret < 0 ? -1 : 0);
 	obj_run(obj, -1);
 	return ret;
@@ -365,6 +417,108 @@ static ssize_t obj_blob_write(struct config_item *item, const void *data,
 	return attr_end(CB_BIN_WRITE, obj, ret);
 }
 CONFIGFS_BIN_ATTR(obj_, blob, NULL, BLOB_MAX);
+
+/*
+ * Attributes of the groups with ->exchange_items() or ->rename_item(), and of
+ * what is in them: the name, the state, and what is written while live
+ */
+
+static ssize_t obj_name_show(struct config_item *item, char *page)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = attr_begin(CB_SHOW, obj);
+
+	if (!ret)
+		ret = sysfs_emit(page, "%s\n", config_item_name(item));
+	return attr_end(CB_SHOW, obj, ret);
+}
+CONFIGFS_ATTR_RO(obj_, name);
+
+static ssize_t obj_state_show(struct config_item *item, char *page)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = attr_begin(CB_SHOW, obj);
+
+	if (!ret)
+		ret = sysfs_emit(page, "%s\n", config_item_is_live(item) ?
+						"live" : "pending");
+	return attr_end(CB_SHOW, obj, ret);
+}
+CONFIGFS_ATTR_RO(obj_, state);
+
+/* Reading and writing: no data is a question for the length */
+static ssize_t tune_read(struct config_item *item, enum callback cb, void *data,
+			 size_t len)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = attr_begin(cb, obj);
+
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		ret = obj->tune_len;
+		if (data) {
+			ret = min(len, obj->tune_len);
+			memcpy(data, obj->tune, ret);
+		}
+	}
+	return attr_end(cb, obj, ret);
+}
+
+static ssize_t tune_write(struct config_item *item, enum callback cb,
+			  const void *data, size_t len)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = attr_begin(cb, obj);
+
+	if (!ret && len > TUNE_MAX)
+		ret = -EFBIG;
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		memcpy(obj->tune, data, len);
+		obj->tune_len = len;
+		ret = len;
+	}
+	return attr_end(cb, obj, ret);
+}
+
+static ssize_t obj_tune_show(struct config_item *item, char *page)
+{
+	return tune_read(item, CB_SHOW, page, PAGE_SIZE);
+}
+
+static ssize_t obj_tune_store(struct config_item *item, const char *page,
+			      size_t len)
+{
+	return tune_write(item, CB_LIVE_STORE, page, len);
+}
+CONFIGFS_ATTR_LIVE(obj_, tune);
+
+static ssize_t obj_poke_store(struct config_item *item, const char *page,
+			      size_t len)
+{
+	return tune_write(item, CB_LIVE_STORE, page, len);
+}
+CONFIGFS_ATTR_LIVE_WO(obj_, poke);
+
+static ssize_t obj_tune_blob_read(struct config_item *item, void *data,
+				  size_t len)
+{
+	return tune_read(item, CB_BIN_READ, data, len);
+}
+
+static ssize_t obj_tune_blob_write(struct config_item *item, const void *data,
+				   size_t len)
+{
+	return tune_write(item, CB_LIVE_BIN_WRITE, data, len);
+}
+CONFIGFS_BIN_ATTR_LIVE(obj_, tune_blob, NULL, TUNE_MAX);
+
+static ssize_t obj_poke_blob_write(struct config_item *item, const void *data,
+				   size_t len)
+{
+	return tune_write(item, CB_LIVE_BIN_WRITE, data, len);
+}
+CONFIGFS_BIN_ATTR_LIVE_WO(obj_, poke_blob, NULL, TUNE_MAX);
 
 /*
  * Links
@@ -554,6 +708,16 @@ static struct config_group *obj_make_group(struct config_group *group,
 	return IS_ERR(obj) ? ERR_CAST(obj) : &obj->group;
 }
 
+/* Whoever has read a name goes on using it: it stays what it was */
+static void check_old_names(const struct obj *obj)
+{
+	for (int i = 0; i < min(obj->nr_old, NR_OLD_NAMES); i++)
+		if (strcmp(obj->old[i].place, obj->old[i].copy))
+			violation("%s was named %s, which has become %s",
+				  obj->name, obj->old[i].copy,
+				  obj->old[i].place);
+}
+
 static void obj_leave(enum callback cb, struct config_group *group,
 		      struct config_item *item)
 {
@@ -567,6 +731,7 @@ static void obj_leave(enum callback cb, struct config_group *group,
 	check_su_mutex(cb, obj);
 	if (obj_is_frozen(obj))
 		violation("%s of the live %s", callback_names[cb], obj->name);
+	check_old_names(obj);
 	callback_begin(cb, obj);
 	callback_end(cb, obj, 0);
 }
@@ -617,6 +782,8 @@ static int obj_transit(struct config_group *group, struct config_item *item,
 			  callback_names[cb], obj->name,
 			  atomic_read(&obj->running));
 
+	check_is_live(cb, obj);
+
 	ret = callback_begin(cb, obj);
 
 	if (atomic_read(&obj->running))
@@ -637,6 +804,151 @@ static int obj_uncommit_item(struct config_group *group,
 			     struct config_item *item)
 {
 	return obj_transit(group, item, CB_UNCOMMIT);
+}
+
+/*
+ * Exchanges and renames
+ */
+
+/* Where in @parent it makes items: itself, pending/ or live/. su_mutex held. */
+static struct config_group *obj_dir(struct obj *parent, const char *name)
+{
+	struct config_group *group;
+
+	if (!strcmp(name, "."))
+		return &parent->group;
+	list_for_each_entry(group, &parent->group.default_groups, group_entry)
+		if (!strcmp(config_item_name(&group->cg_item), name))
+			return group;
+	return NULL;
+}
+
+static bool obj_is_committable(const struct obj *obj)
+{
+	return obj->kind->type.ct_group_ops->commit_item;
+}
+
+/* Before a rename, and while it is under way: the item is there, and quiet */
+static void check_stays(enum callback cb, struct obj *obj, const char *dir_name)
+{
+	struct config_group *dir = obj_dir(obj->parent, dir_name);
+	struct config_item *item = &obj->group.cg_item, *found;
+
+	check_su_mutex(cb, obj);
+	if (!dir || item->ci_group != dir || item->ci_parent != &dir->cg_item) {
+		violation("%s of %s, which is not in %s", callback_names[cb],
+			  obj->name, dir_name);
+		return;
+	}
+	if (strcmp(config_item_name(item), obj->name))
+		violation("%s is named %s", obj->name, config_item_name(item));
+	found = config_group_find_item(dir, obj->name);
+	if (found != item)
+		violation("%s is not found in %s", obj->name, dir_name);
+	config_item_put(found);
+	if (atomic_read(&obj->running))
+		violation("%s of %s with %d callbacks running",
+			  callback_names[cb], obj->name,
+			  atomic_read(&obj->running));
+	check_is_live(cb, obj);
+}
+
+static int obj_exchange_items(struct config_group *group,
+			      struct config_item *live_item,
+			      struct config_item *pending_item)
+{
+	struct obj *parent = group_to_obj(group);
+	struct obj *live = item_to_obj(live_item);
+	struct obj *pending = item_to_obj(pending_item);
+	int ret;
+
+	if (!parent || !live || !pending || live->parent != parent ||
+	    pending->parent != parent) {
+		violation("exchange with a group or item that is not ours");
+		return -EINVAL;
+	}
+	if (!live->live || pending->live || strcmp(live->name, pending->name))
+		violation("exchange of %s and %s", live->name, pending->name);
+	if (obj_is_frozen(parent))
+		violation("exchange in the live %s", parent->name);
+	check_stays(CB_EXCHANGE, live, "live");
+	check_stays(CB_EXCHANGE, pending, "pending");
+	ret = callback_begin(CB_EXCHANGE, live);
+	check_stays(CB_EXCHANGE, live, "live");
+	check_stays(CB_EXCHANGE, pending, "pending");
+	if (!ret) {
+		WRITE_ONCE(live->live, false);
+		WRITE_ONCE(pending->live, true);
+	}
+	return callback_end(CB_EXCHANGE, live, ret);
+}
+
+/* The names that it has had must never change, nor be gone. */
+static void obj_new_name(struct obj *obj, const char *name)
+{
+	int i = obj->nr_old++ % NR_OLD_NAMES;
+
+	obj->old[i].place = config_item_name(&obj->group.cg_item);
+	strscpy(obj->old[i].copy, obj->old[i].place);
+	strscpy(obj->name, name);
+}
+
+static int obj_rename_item(struct config_group *group, struct config_item *item,
+			   struct config_group *new_group, const char *new_name)
+{
+	struct obj *parent = group_to_obj(group), *obj = item_to_obj(item);
+	struct obj *new_parent = group_to_obj(new_group);
+	struct config_group *dir;
+	struct config_item *other;
+	const char *from;
+	int ret;
+
+	if (!parent || !obj || !new_parent || obj->parent != parent) {
+		violation("rename with a group or item that is not ours");
+		return -EINVAL;
+	}
+	if (parent == new_parent && !strcmp(obj->name, new_name))
+		violation("rename of %s to itself", obj->name);
+	if (parent->subsys != new_parent->subsys ||
+	    parent->kind->type.ct_group_ops->rename_item !=
+	    new_parent->kind->type.ct_group_ops->rename_item)
+		violation("rename of %s to a group of another kind", obj->name);
+	if (obj_is_frozen(obj) || obj_is_frozen(new_parent))
+		violation("rename of the live %s", obj->name);
+	dir = obj_dir(new_parent, obj_is_committable(new_parent) ? "pending" :
+								   ".");
+	other = dir ? config_group_find_item(dir, new_name) : NULL;
+	if (!dir || other)
+		violation("rename of %s to %s, which is there", obj->name,
+			  new_name);
+	config_item_put(other);
+
+	from = obj_is_committable(parent) ? "pending" : ".";
+	check_stays(CB_RENAME, obj, from);
+	check_old_names(obj);
+	ret = callback_begin(CB_RENAME, obj);
+	check_stays(CB_RENAME, obj, from);
+	if (!ret && strlen(new_name) >= NAME_SIZE)
+		ret = -ENAMETOOLONG;
+	if (!ret && new_parent->closing)
+		ret = -ENODEV;
+	if (!ret) {
+		parent->children--;
+		new_parent->children++;
+		guard(spinlock)(&all_objs_lock);
+		obj_new_name(obj, new_name);
+		obj->parent = new_parent;
+	}
+	return callback_end(CB_RENAME, obj, ret);
+}
+
+/* The same for another kind: to configfs that is not the same op */
+static int obj_other_rename_item(struct config_group *group,
+				 struct config_item *item,
+				 struct config_group *new_group,
+				 const char *new_name)
+{
+	return obj_rename_item(group, item, new_group, new_name);
 }
 
 static const struct configfs_group_operations item_maker_ops = {
@@ -665,6 +977,55 @@ static const struct configfs_group_operations group_committer_ops = {
 	.drop_item		= obj_drop_item,
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
+};
+
+static const struct configfs_group_operations item_exchanger_ops = {
+	.make_item		= obj_make_item,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.exchange_items		= obj_exchange_items,
+};
+
+static const struct configfs_group_operations group_exchanger_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.exchange_items		= obj_exchange_items,
+};
+
+static const struct configfs_group_operations item_renamer_ops = {
+	.make_item		= obj_make_item,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.rename_item		= obj_rename_item,
+};
+
+static const struct configfs_group_operations group_renamer_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.rename_item		= obj_rename_item,
+};
+
+static const struct configfs_group_operations other_renamer_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.rename_item		= obj_other_rename_item,
+};
+
+static const struct configfs_group_operations renaming_committer_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.exchange_items		= obj_exchange_items,
+	.rename_item		= obj_rename_item,
 };
 
 /*
@@ -792,6 +1153,23 @@ static struct configfs_bin_attribute *obj_bin_attrs[] = {
 	NULL
 };
 
+static struct configfs_attribute *more_attrs[] = {
+	&obj_attr_value,
+	&obj_attr_depend,
+	&obj_attr_name,
+	&obj_attr_state,
+	&obj_attr_tune,
+	&obj_attr_poke,
+	NULL
+};
+
+static struct configfs_bin_attribute *more_bin_attrs[] = {
+	&obj_attr_blob,
+	&obj_attr_tune_blob,
+	&obj_attr_poke_blob,
+	NULL
+};
+
 /*
  * The kinds
  */
@@ -875,11 +1253,102 @@ static const struct kind leaf_maker = {
 	.child = &leaf,
 };
 
-/* The default groups of both subsystems */
-static const struct {
+/*
+ * The kinds with ->exchange_items() or ->rename_item(), and what is in them
+ */
+
+#define MORE_TYPE(_ops)						\
+	{							\
+		.ct_owner	= THIS_MODULE,			\
+		.ct_item_ops	= &obj_item_ops,		\
+		.ct_group_ops	= _ops,				\
+		.ct_attrs	= more_attrs,			\
+		.ct_bin_attrs	= more_bin_attrs,		\
+	}
+
+static const struct kind more_leaf = {
+	.type = MORE_TYPE(NULL),
+};
+
+/* A group with a default group, in which userspace makes such groups */
+static const struct kind more_tree = {
+	.type = MORE_TYPE(&group_maker_ops),
+	.child = &more_tree,
+	.defaults = { { "one", &more_leaf } },
+};
+
+static const struct kind item_exchanger = {
+	.type = MORE_TYPE(&item_exchanger_ops),
+	.child = &more_leaf,
+};
+
+static const struct kind tree_exchanger = {
+	.type = MORE_TYPE(&group_exchanger_ops),
+	.child = &more_tree,
+};
+
+static const struct kind exchanger_nest = {
+	.type = MORE_TYPE(NULL),
+	.defaults = { { "inner", &item_exchanger } },
+};
+
+static const struct kind nest_exchanger = {
+	.type = MORE_TYPE(&group_exchanger_ops),
+	.child = &exchanger_nest,
+};
+
+/*
+ * What userspace makes in these can be renamed, and moved between them: groups
+ * with two default groups, in which the same can be made, in "inner" as pending
+ */
+static const struct kind renamer;
+
+static const struct kind default_renamer = {
+	.type = MORE_TYPE(&group_renamer_ops),
+	.child = &renamer,
+};
+
+static const struct kind renaming_committer = {
+	.type = MORE_TYPE(&renaming_committer_ops),
+	.child = &renamer,
+};
+
+static const struct kind renamer = {
+	.type = MORE_TYPE(&group_renamer_ops),
+	.child = &renamer,
+	.defaults = {
+		{ "sub", &default_renamer },
+		{ "inner", &renaming_committer },
+	},
+};
+
+/* The same for items */
+static const struct kind item_renamer = {
+	.type = MORE_TYPE(&item_renamer_ops),
+	.child = &more_leaf,
+};
+
+/* and, with an op that is not the same, for groups */
+static const struct kind other_renamer = {
+	.type = MORE_TYPE(&other_renamer_ops),
+	.child = &more_tree,
+};
+
+static const struct top_group {
 	const char *name;
 	const struct kind *kind;
-} top_groups[] = {
+} more_groups[] = {
+	{ "swaps",	&item_exchanger },
+	{ "treeswaps",	&tree_exchanger },
+	{ "nestswaps",	&nest_exchanger },
+	{ "moves",	&default_renamer },
+	{ "itemmoves",	&item_renamer },
+	{ "othermoves",	&other_renamer },
+	{ "pendmoves",	&renaming_committer },
+};
+
+/* The default groups of all subsystems */
+static const struct top_group top_groups[] = {
 	{ "items",	&item_committer },
 	{ "groups",	&branch_committer },
 	{ "makers",	&tree_committer },
@@ -947,23 +1416,33 @@ static void subsystem_empty(struct configfs_subsystem *subsys)
 	configfs_remove_default_groups(&subsys->su_group);
 }
 
+static int subsystem_fill(struct configfs_subsystem *subsys,
+			  const struct top_group *groups, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct obj *obj = obj_create(groups[i].kind, groups[i].name,
+					     subsys, NULL);
+
+		if (IS_ERR(obj))
+			return PTR_ERR(obj);
+		configfs_add_default_group(&obj->group, &subsys->su_group);
+	}
+	return 0;
+}
+
 static int subsystem_add(struct configfs_subsystem *subsys)
 {
 	int ret;
 
 	config_group_init(&subsys->su_group);
 	mutex_init(&subsys->su_mutex);
-	for (int i = 0; i < ARRAY_SIZE(top_groups); i++) {
-		struct obj *obj = obj_create(top_groups[i].kind,
-					     top_groups[i].name, subsys, NULL);
-
-		if (IS_ERR(obj)) {
-			subsystem_empty(subsys);
-			return PTR_ERR(obj);
-		}
-		configfs_add_default_group(&obj->group, &subsys->su_group);
-	}
-	ret = configfs_register_subsystem(subsys);
+	ret = subsystem_fill(subsys, top_groups, ARRAY_SIZE(top_groups));
+	/* The one on demand is registered often: the fewer, the better */
+	if (!ret && subsys != &subsystems[2])
+		ret = subsystem_fill(subsys, more_groups,
+				     ARRAY_SIZE(more_groups));
+	if (!ret)
+		ret = configfs_register_subsystem(subsys);
 	if (ret)
 		subsystem_empty(subsys);
 	return ret;
@@ -1089,6 +1568,36 @@ CONTROL_WO(oneway)
 	return len;
 }
 
+/* GROUP DIRECTORY NAME: what is linked there, by that name? */
+CONTROL_WO(find)
+{
+	char path[PATH_SIZE / 2], dir_name[16], name[NAME_SIZE];
+	struct config_item *found, *item;
+	struct config_group *dir;
+	struct obj *parent;
+
+	if (sscanf(buf, "%255s %15s %63s", path, dir_name, name) != 3)
+		return -EINVAL;
+	parent = obj_find(path);
+	if (IS_ERR(parent))
+		return PTR_ERR(parent);
+	scoped_guard(mutex, &parent->subsys->su_mutex) {
+		dir = obj_dir(parent, dir_name);
+		found = dir ? config_group_find_item(dir, name) : NULL;
+		if (dir)
+			list_for_each_entry(item, &dir->cg_children, ci_entry)
+				if (item->ci_group != dir ||
+				    item->ci_parent != &dir->cg_item)
+					violation("%s is not in %s",
+						  config_item_name(item), path);
+	}
+	if (found && strcmp(config_item_name(found), name))
+		violation("%s is found as %s", config_item_name(found), name);
+	config_item_put(found);
+	config_group_put(&parent->group);
+	return found ? len : -ENOENT;
+}
+
 CONTROL_WO(depend)
 {
 	return depend_on(NULL, buf, len);
@@ -1139,6 +1648,7 @@ static struct attribute *control_file_attrs[] = {
 	&events_attr.attr,
 	&reset_attr.attr,
 	&oneway_attr.attr,
+	&find_attr.attr,
 	&depend_attr.attr,
 	&undepend_attr.attr,
 	&dyn_attr.attr,
