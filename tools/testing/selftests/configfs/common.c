@@ -227,20 +227,21 @@ int do_row(const struct row *row)
 	}
 }
 
-bool rows_refused(const struct row *rows, const char *before)
+bool rows_refused(const struct row *rows, const char *before, bool one_by_one)
 {
 	const struct row *row;
 	int ret;
 
 	for (row = rows; row->op != END; row++) {
 		ret = do_row(row);
-		if (ret == row->err && unchanged(before, SNAP_CALLS))
+		if (ret == row->err &&
+		    (!one_by_one || unchanged(before, SNAP_CALLS)))
 			continue;
 		ksft_print_msg("row %td: %s %s: %s\n", row - rows, row->path,
 			       row->to ?: "", strerror(ret));
 		return false;
 	}
-	return row != rows;
+	return row != rows && (one_by_one || unchanged(before, SNAP_CALLS));
 }
 
 /*

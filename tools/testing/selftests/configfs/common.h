@@ -75,8 +75,11 @@ struct row {
 };
 
 int do_row(const struct row *row);
-/* All of them must fail and change nothing; tells of the first that does not */
-bool rows_refused(const struct row *rows, const char *before);
+/*
+ * All of them must fail and change nothing. Tells of the first that does not,
+ * or, unless they are compared one by one, that one of them does not.
+ */
+bool rows_refused(const struct row *rows, const char *before, bool one_by_one);
 
 /**
  * struct watch - inotify watches and what they have seen

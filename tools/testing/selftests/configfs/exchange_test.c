@@ -260,7 +260,7 @@ FIXTURE_VARIANT_ADD(refused, below_a_live_item) {
 
 TEST_F_TIMEOUT(refused, and_nothing_changed, 120)
 {
-	ASSERT_TRUE(rows_refused(variant->rows, self->before));
+	ASSERT_TRUE(rows_refused(variant->rows, self->before, false));
 }
 
 /*
@@ -448,7 +448,7 @@ TEST_F(swap, then_each_can_be_removed)
 	ASSERT_EQ(2, counter("disconnect"));
 }
 
-TEST_F(swap, driver_refuses)
+TEST_F_TIMEOUT(swap, driver_refuses, 120)
 {
 	static const int errors[] = {
 		EINVAL, ENODEV, EIO, EDQUOT, EBUSY, ENOMEM, EAGAIN, EXDEV
@@ -462,8 +462,8 @@ TEST_F(swap, driver_refuses)
 		ASSERT_EQ(errors[i], exchange(variant->group, variant->name,
 					      i % 2));
 		ASSERT_EQ(i + 1, counter("exchange"));
-		ASSERT_TRUE(unchanged(before, 0));
 	}
+	ASSERT_TRUE(unchanged(before, 0));
 	ASSERT_EQ(EBUSY, do_write(BELOW(LIVE, "value"), "x"));
 	ASSERT_EQ(0, do_write(BELOW(PENDING, "value"), "changed"));
 	ASSERT_EQ(0, knob("exchange", 0, 0, false));
@@ -682,7 +682,7 @@ TEST_F(swap, unprivileged_callers_need_the_directories)
 /* One entry more, of an open directory, to @names; false at the end */
 static bool next_entry(int fd, char *names, uint64_t *ino, const char *name)
 {
-	uint64_t buf[sizeof(struct dirent64) / 8 + 1];
+	uint64_t buf[64];
 	struct dirent64 *d = (void *)buf;
 	/* For a name of four characters, and for a long one */
 	ssize_t len = syscall(__NR_getdents64, fd, buf, 24);
@@ -859,7 +859,7 @@ TEST_F(swap, refused_after_a_while_lets_stores_through)
 	ASSERT_STREQ("first", value_of(BELOW(LIVE, "value")));
 }
 
-TEST_F(swap, killed_while_waiting)
+TEST_F_TIMEOUT(swap, killed_while_waiting, 120)
 {
 	static const struct {
 		const char *callback;
@@ -925,16 +925,12 @@ TEST_F(swap, dependents_are_in_the_way)
 			strlen(strstr(target, "pending/") +
 			       strlen("pending/")) + 1);
 	for (int i = 0; i < 2; i++) {
-		char *before;
-
 		/* The one that was made first, in either place */
 		ASSERT_EQ(0, control("depend", target));
-		usleep(20000);
-		before = snapshot(SNAP_CALLS);
 		ASSERT_EQ(EBUSY, exchange(variant->group, variant->name, true));
 		ASSERT_EQ(EBUSY,
 			  exchange(variant->group, variant->name, false));
-		ASSERT_TRUE(unchanged(before, SNAP_CALLS));
+		ASSERT_EQ(i, counter("exchange"));
 		ASSERT_EQ(0, control("undepend", target));
 		ASSERT_EQ(0, exchange(variant->group, variant->name, true));
 	}

@@ -362,7 +362,7 @@ TEST_F(attr, slow_op_holds_off_writes)
 	}
 }
 
-TEST_F(attr, uncommit_is_killed_while_waiting_for_a_write)
+TEST_F_TIMEOUT(attr, uncommit_is_killed_while_waiting_for_a_write, 120)
 {
 	ASSERT_EQ(0, commit(variant->group, "foo"));
 	ASSERT_EQ(0, hold("live_store"));

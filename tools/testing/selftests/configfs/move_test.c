@@ -355,9 +355,9 @@ FIXTURE_VARIANT_ADD(refused, names_that_cannot_be) {
 	},
 };
 
-TEST_F_TIMEOUT(refused, and_nothing_changed, 240)
+TEST_F_TIMEOUT(refused, and_nothing_changed, 120)
 {
-	ASSERT_TRUE(rows_refused(variant->rows, self->before));
+	ASSERT_TRUE(rows_refused(variant->rows, self->before, false));
 }
 
 /*
@@ -393,28 +393,12 @@ FIXTURE_VARIANT(renamed)
 	bool item;
 };
 
-FIXTURE_VARIANT_ADD(renamed, group) {
-	.dir = "moves",
-	.name = "foo",
-	.new_dir = "moves",
-	.new_name = "bar",
-	.child = "",
-};
-
 FIXTURE_VARIANT_ADD(renamed, group_with_a_subtree) {
 	.dir = "moves",
 	.name = "foo",
 	.new_dir = "moves",
 	.new_name = "bar",
 	.child = "c/sub/d/inner/pending/e/",
-};
-
-FIXTURE_VARIANT_ADD(renamed, group_to_a_long_name) {
-	.dir = "moves",
-	.name = "foo",
-	.new_dir = "moves",
-	.new_name = LONG_NAME,
-	.child = "sub/",
 };
 
 FIXTURE_VARIANT_ADD(renamed, item) {
@@ -458,15 +442,6 @@ FIXTURE_VARIANT_ADD(renamed, with_an_op_of_its_own) {
 	.new_dir = "othermoves",
 	.new_name = "bar",
 	.child = "one/",
-};
-
-FIXTURE_VARIANT_ADD(renamed, to_another_group) {
-	.make = { "moves/a/", "moves/b/" },
-	.dir = "moves/a",
-	.name = "foo",
-	.new_dir = "moves/b",
-	.new_name = "foo",
-	.child = "c/",
 };
 
 FIXTURE_VARIANT_ADD(renamed, to_another_group_and_name) {
@@ -520,15 +495,6 @@ FIXTURE_VARIANT_ADD(renamed, from_one_pending_to_another) {
 	.new_dir = "moves/b/inner/pending",
 	.new_name = "bar",
 	.child = "c/",
-};
-
-FIXTURE_VARIANT_ADD(renamed, from_below_one_pending_to_another) {
-	.make = { "pendmoves/pending/p/", "pendmoves/pending/q/" },
-	.dir = "pendmoves/pending/p",
-	.name = "foo",
-	.new_dir = "pendmoves/pending/q",
-	.new_name = "foo",
-	.child = "sub/",
 };
 
 FIXTURE_VARIANT_ADD(renamed, out_of_a_default_group) {
@@ -704,7 +670,7 @@ TEST_F(renamed, then_removed)
 	ASSERT_STREQ(variant->new_name, value_of(ATTR(self->to, "name")));
 }
 
-TEST_F(renamed, to_itself_is_nothing)
+TEST_F_TIMEOUT(renamed, to_itself_is_nothing, 120)
 {
 	char *before;
 
@@ -717,7 +683,7 @@ TEST_F(renamed, to_itself_is_nothing)
 	ASSERT_EQ(0, counter("rename"));
 }
 
-TEST_F(renamed, driver_refuses)
+TEST_F_TIMEOUT(renamed, driver_refuses, 120)
 {
 	static const int errors[] = {
 		EINVAL, ENODEV, EIO, EDQUOT, EBUSY, ENOMEM, EAGAIN, EXDEV
@@ -730,8 +696,8 @@ TEST_F(renamed, driver_refuses)
 		ASSERT_EQ(0, knob("rename", errors[i], 0, false));
 		ASSERT_EQ(errors[i], do_rename(self->from, self->to));
 		ASSERT_EQ(i + 1, counter("rename"));
-		ASSERT_TRUE(unchanged(before, 0));
 	}
+	ASSERT_TRUE(unchanged(before, 0));
 	ASSERT_EQ(0, linked(variant->dir, variant->name));
 	ASSERT_EQ(0, knob("rename", 0, 0, false));
 	ASSERT_EQ(0, do_rename(self->from, self->to));
@@ -739,7 +705,7 @@ TEST_F(renamed, driver_refuses)
 }
 
 /* Longer and shorter than what fits into the item, back and forth */
-TEST_F(renamed, names_of_any_length)
+TEST_F_TIMEOUT(renamed, names_of_any_length, 120)
 {
 	static const char * const names[] = {
 		"x", NAME_19, NAME_20, NAME_21, "y", NAME_63, NAME_19, NAME_21,
@@ -878,8 +844,8 @@ TEST_F(renamed, open_files_stay)
 
 TEST_F(renamed, working_directory_stays)
 {
-	char cwd[PATH_MAX], want[PATH_MAX], here[2 * PATH_MAX];
-	char from[2 * PATH_MAX];
+	char cwd[PATH_MAX], want[PATH_MAX];
+	char from[PATH_MAX + 64], here[PATH_MAX + 64];
 
 	/* By absolute paths: ".." changes */
 	snprintf(from, sizeof(from), SUBSYS_DIR "/%s", self->from);
@@ -1106,7 +1072,7 @@ TEST_F(renamed, holds_off_callbacks)
 	ASSERT_STREQ("late", value_of(BELOW(self->to, "value")));
 }
 
-TEST_F(renamed, killed_while_waiting)
+TEST_F_TIMEOUT(renamed, killed_while_waiting, 120)
 {
 	ASSERT_EQ(0, hold("store"));
 	ASSERT_TRUE(task_start(&self->task[0], do_write,

@@ -21,6 +21,7 @@
 #include <linux/lockdep.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -488,7 +489,7 @@ static struct obj *obj_create(const struct kind *kind, const char *name,
 	config_group_init_type_name(&obj->group, name, &kind->type);
 	atomic_inc(&nr_objects);
 	scoped_guard(spinlock, &all_objs_lock)
-		list_add_tail(&obj->node, &all_objs);
+		list_add(&obj->node, &all_objs);
 	if (!config_item_name(&obj->group.cg_item)) {
 		obj_put(obj);
 		return ERR_PTR(-ENOMEM);
@@ -865,7 +866,10 @@ static const struct {
 static struct obj *refs[NR_REFS];
 static DEFINE_SPINLOCK(refs_lock);
 
-/* The obj of a path, or @N for one that is kept; with a reference. */
+/*
+ * The obj of a path, the last made one if there are two, or @N for one that is
+ * kept; with a reference.
+ */
 static struct obj *obj_find(const char *name)
 {
 	char *path __free(kfree) = NULL;
@@ -1017,10 +1021,14 @@ static int start_call(struct call *call, bool in_kthread)
 	if (!in_kthread)
 		return do_call(call);
 	init_completion(&call->done);
-	task = kthread_run(call_in_kthread, call, "configfs_api_test");
+	task = kthread_create(call_in_kthread, call, "configfs_api_test");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
+	get_task_struct(task);
+	wake_up_process(task);
 	wait_for_completion(&call->done);
+	/* Until it has left the code of this module */
+	kthread_stop_put(task);
 	return call->ret;
 }
 

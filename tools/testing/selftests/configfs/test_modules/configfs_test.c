@@ -35,7 +35,7 @@
 #define NR_DEFAULTS	2
 #define NR_OLD_NAMES	4
 /* Long enough for a test, short enough for the hung task detector */
-#define HOLD_TIMEOUT	(20 * HZ)
+#define HOLD_TIMEOUT	(60 * HZ)
 
 enum callback {
 	CB_MAKE,
@@ -1339,13 +1339,16 @@ static const struct top_group {
 	const struct kind *kind;
 } more_groups[] = {
 	{ "swaps",	&item_exchanger },
+	{ "moves",	&default_renamer },
+	{ "pendmoves",	&renaming_committer },
+	/* Up to here those of both subsystems */
 	{ "treeswaps",	&tree_exchanger },
 	{ "nestswaps",	&nest_exchanger },
-	{ "moves",	&default_renamer },
 	{ "itemmoves",	&item_renamer },
 	{ "othermoves",	&other_renamer },
-	{ "pendmoves",	&renaming_committer },
 };
+
+#define NR_MORE_SECOND	3
 
 /* The default groups of all subsystems */
 static const struct top_group top_groups[] = {
@@ -1437,10 +1440,12 @@ static int subsystem_add(struct configfs_subsystem *subsys)
 	config_group_init(&subsys->su_group);
 	mutex_init(&subsys->su_mutex);
 	ret = subsystem_fill(subsys, top_groups, ARRAY_SIZE(top_groups));
-	/* The one on demand is registered often: the fewer, the better */
-	if (!ret && subsys != &subsystems[2])
+	/* None for the one on demand: it is registered often */
+	if (!ret && subsys == &subsystems[0])
 		ret = subsystem_fill(subsys, more_groups,
 				     ARRAY_SIZE(more_groups));
+	if (!ret && subsys == &subsystems[1])
+		ret = subsystem_fill(subsys, more_groups, NR_MORE_SECOND);
 	if (!ret)
 		ret = configfs_register_subsystem(subsys);
 	if (ret)
