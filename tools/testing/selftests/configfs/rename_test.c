@@ -427,7 +427,7 @@ FIXTURE_VARIANT_ADD(refused, rename_to_another_group) {
 		  .err = EPERM },
 		/* into a live item */
 		{ RENAME, "makers/pending/p/c/d", "makers/live/l/x",
-		  .err = EPERM },
+		  .err = EBUSY },
 		/* between subsystems */
 		{ RENAME, "items/pending/p",
 		  "../configfs_test2/items/pending/p", .err = EPERM },
