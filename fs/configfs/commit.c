@@ -321,12 +321,13 @@ void configfs_end_rename(struct configfs_state *state,
 /**
  * configfs_in_callback - would a rename wait for its own task?
  * @subsys: the subsystem, or NULL
- * @dir: the directory of the item
- * @other_dir: the one that it shall be moved to, possibly the same
+ * @dir: the directory that the item is in
+ * @other_dir: that of the group that it shall be moved to, or NULL
  *
  * Attribute callbacks, of whatever subsystem, those with su_mutex held,
  * allow_link() and drop_link() are recognized by what is locked around them.
  *
+ * Context: configfs_dirent_lock held, so that @subsys stays.
  * Return: true when the current task is in one of them.
  */
 bool configfs_in_callback(struct configfs_subsystem *subsys,
@@ -336,6 +337,7 @@ bool configfs_in_callback(struct configfs_subsystem *subsys,
 	       (subsys &&
 		lockdep_is_held(&subsys->su_mutex) == LOCK_STATE_HELD) ||
 	       lockdep_is_held(&d_inode(dir)->i_rwsem) == LOCK_STATE_HELD ||
-	       lockdep_is_held(&d_inode(other_dir)->i_rwsem) == LOCK_STATE_HELD;
+	       (other_dir &&
+		lockdep_is_held(&d_inode(other_dir)->i_rwsem) == LOCK_STATE_HELD);
 }
 #endif

@@ -759,24 +759,38 @@ TEST_F(swap, in_the_middle_of_a_listing)
  * Who waits for whom
  */
 
-TEST_F(swap, waits_for_a_store_in_the_pending_one)
+static int pending_first(const char *group, const char *name)
 {
-	ASSERT_EQ(0, hold("store"));
-	ASSERT_TRUE(task_start(&self->task[0], do_write,
-			       BELOW(PENDING, "value"), "early"));
-	ASSERT_TRUE(wait_counter("store", 1));
-	ASSERT_TRUE(task_start(&self->task[1], task_exchange, variant->group,
-			       variant->name));
-	ASSERT_TRUE(task_waits(&self->task[1]));
-	ASSERT_EQ(0, counter("exchange"));
-	ASSERT_EQ(0, release("store"));
-	ASSERT_EQ(0, task_join(&self->task[0]));
-	ASSERT_EQ(0, task_join(&self->task[1]));
-	ASSERT_TRUE(happened_before("-store", "+exchange"));
-	ASSERT_STREQ("early", value_of(BELOW(LIVE, "value")));
+	return exchange(group, name, false);
 }
 
-TEST_F(swap, waits_for_callbacks_in_the_live_one)
+/* Both orders, since either item can be the second one of renameat2(2) */
+static int (* const orders[])(const char *group, const char *name) = {
+	pending_first,
+	task_exchange,
+};
+
+TEST_F(swap, waits_for_a_store_in_the_pending_one)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
+		ASSERT_EQ(0, control("reset", "1"));
+		ASSERT_EQ(0, hold("store"));
+		ASSERT_TRUE(task_start(&self->task[0], do_write,
+				       BELOW(PENDING, "value"), "early"));
+		ASSERT_TRUE(wait_counter("store", 1));
+		ASSERT_TRUE(task_start(&self->task[1], orders[i],
+				       variant->group, variant->name));
+		ASSERT_TRUE(task_waits(&self->task[1]));
+		ASSERT_EQ(0, counter("exchange"));
+		ASSERT_EQ(0, release("store"));
+		ASSERT_EQ(0, task_join(&self->task[0]));
+		ASSERT_EQ(0, task_join(&self->task[1]));
+		ASSERT_TRUE(happened_before("-store", "+exchange"));
+		ASSERT_STREQ("early", value_of(BELOW(LIVE, "value")));
+	}
+}
+
+TEST_F_TIMEOUT(swap, waits_for_callbacks_in_the_live_one, 120)
 {
 	static const struct {
 		const char *callback;
@@ -788,23 +802,24 @@ TEST_F(swap, waits_for_callbacks_in_the_live_one)
 		{ "bin_read", "-bin_read", "tune_blob", task_read },
 		{ "live_store", "-live_store", "tune", do_write },
 	};
+	size_t n = ARRAY_SIZE(uses);
 
 	ASSERT_EQ(0, do_write(BELOW(LIVE, "tune"), "x"));
 	ASSERT_EQ(0, do_write(BELOW(PENDING, "tune"), "x"));
-	for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
+	for (size_t i = 0; i < n * ARRAY_SIZE(orders); i++) {
 		ASSERT_EQ(0, control("reset", "1"));
-		ASSERT_EQ(0, hold(uses[i].callback));
-		ASSERT_TRUE(task_start(&self->task[0], uses[i].fn,
-				       BELOW(LIVE, uses[i].attr), "y"));
-		ASSERT_TRUE(wait_counter(uses[i].callback, 1));
-		ASSERT_TRUE(task_start(&self->task[1], task_exchange,
+		ASSERT_EQ(0, hold(uses[i % n].callback));
+		ASSERT_TRUE(task_start(&self->task[0], uses[i % n].fn,
+				       BELOW(LIVE, uses[i % n].attr), "y"));
+		ASSERT_TRUE(wait_counter(uses[i % n].callback, 1));
+		ASSERT_TRUE(task_start(&self->task[1], orders[i / n],
 				       variant->group, variant->name));
 		ASSERT_TRUE(task_waits(&self->task[1]));
 		ASSERT_EQ(0, counter("exchange"));
-		ASSERT_EQ(0, release(uses[i].callback));
+		ASSERT_EQ(0, release(uses[i % n].callback));
 		ASSERT_EQ(0, task_join(&self->task[0]));
 		ASSERT_EQ(0, task_join(&self->task[1]));
-		ASSERT_TRUE(happened_before(uses[i].event, "+exchange"));
+		ASSERT_TRUE(happened_before(uses[i % n].event, "+exchange"));
 	}
 }
 
@@ -892,7 +907,7 @@ TEST_F_TIMEOUT(swap, killed_while_waiting, 120)
 }
 
 /* Neighbours have nothing to do with it. */
-TEST_F(swap, of_others_is_not_waited_for)
+TEST_F_TIMEOUT(swap, of_others_is_not_waited_for, 120)
 {
 	char other[2 * PATH_MAX];
 

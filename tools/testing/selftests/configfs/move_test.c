@@ -1091,7 +1091,7 @@ TEST_F_TIMEOUT(renamed, killed_while_waiting, 120)
 	ASSERT_STREQ("after", value_of(BELOW(self->to, "value")));
 }
 
-TEST_F(renamed, of_others_is_not_waited_for)
+TEST_F_TIMEOUT(renamed, of_others_is_not_waited_for, 120)
 {
 	char other[2 * PATH_MAX];
 

@@ -636,10 +636,6 @@ static struct obj *obj_create(const struct kind *kind, const char *name,
 	atomic_inc(&nr_objects);
 	scoped_guard(spinlock, &all_objs_lock)
 		list_add_tail(&obj->node, &all_objs);
-	if (!config_item_name(&obj->group.cg_item)) {
-		obj_put(obj);
-		return ERR_PTR(-ENOMEM);
-	}
 
 	for (int i = 0; i < NR_DEFAULTS && kind->defaults[i].kind; i++) {
 		struct obj *d = obj_create(kind->defaults[i].kind,
