@@ -1596,6 +1596,64 @@ TEST_F(single, rmdir_that_waits)
 	}
 }
 
+static const char * const registered_below[] = {
+	"trees/X", "trees/X/d", "trees/X/a/b", "trees/X/e/f",
+};
+
+/* A group that a driver has registered goes with the item that it is below. */
+TEST_F(single, registered_group_goes_with_the_item)
+{
+	char group[64], c;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(registered_below); i++) {
+		snprintf(group, sizeof(group), "%s/dyn", registered_below[i]);
+		ASSERT_EQ(0, control("dyn", at("%s dyn", registered_below[i])));
+		ASSERT_EQ(0, look_at_path(group));
+		fd = open(at("%s/value", group), O_RDONLY);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(EPERM, do_rmdir(group));
+		ASSERT_EQ(0, do_mkdir(at("%s/d/n", group)));
+		ASSERT_EQ(ENOTEMPTY, do_rmdir("trees/X"));
+		ASSERT_EQ(0, do_rmdir(at("%s/d/n", group)));
+
+		ASSERT_EQ(0, do_rmdir("trees/X"));
+		ASSERT_EQ(-1, read(fd, &c, 1));
+		ASSERT_EQ(ENOENT, errno);
+		ASSERT_EQ(0, close(fd));
+		ASSERT_EQ(0, do_mkdir("trees/X"));
+		ASSERT_FALSE(exists(group));
+		ASSERT_EQ(0, control("dyn", "0"));
+		ASSERT_EQ(0, look_at_path("trees/X"));
+	}
+}
+
+/* Whoever takes it away, no callback is left when its driver has it back. */
+TEST_F(single, registered_group_goes_both_ways)
+{
+	char attr[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(registered_below); i++) {
+		ASSERT_EQ(0, control("reset", "1"));
+		ASSERT_EQ(0, control("dyn", at("%s dyn", registered_below[i])));
+		snprintf(attr, sizeof(attr), "%s/dyn/a/b/value",
+			 registered_below[i]);
+		ASSERT_EQ(0, hold("show"));
+		ASSERT_TRUE(task_start(&self->task[0], task_read, attr, NULL));
+		ASSERT_TRUE(wait_counter("show", 1));
+		ASSERT_TRUE(task_start(&self->task[1], task_rmdir, "trees/X",
+				       NULL));
+		ASSERT_TRUE(task_waits(&self->task[1]));
+		ASSERT_TRUE(task_start(&self->task[2], control, "dyn", "0"));
+		ASSERT_TRUE(task_waits(&self->task[2]));
+		ASSERT_EQ(0, release("show"));
+		for (int j = 0; j < 3; j++)
+			ASSERT_EQ(0, task_join(&self->task[j]));
+		ASSERT_EQ(0, counter("violations"));
+		ASSERT_EQ(0, do_mkdir("trees/X"));
+	}
+}
+
 /* rmdir(2) of what is busy does not wait in order to say so. */
 TEST_F(single, busy_is_said_at_once)
 {
@@ -1939,6 +1997,28 @@ static int mount_and_look(unsigned int round)
 	return ret;
 }
 
+/* A group that the driver registers in the tree while that comes and goes */
+static int toggle_group(unsigned int round)
+{
+	if (round % 2)
+		return control("dyn", "0");
+	return control("dyn", at("%s dyn",
+				 registered_below[round / 2 %
+						  ARRAY_SIZE(registered_below)]));
+}
+
+static int use_group(unsigned int round)
+{
+	const char *parent = registered_below[round / 2 %
+					      ARRAY_SIZE(registered_below)];
+	int ret = task_read(at("%s/dyn/a/b/value", parent), NULL);
+
+	if (!ret && round % 8 == 1)
+		ret = do_mkdir(at("%s/dyn/d/n", parent)) ?:
+		      do_rmdir(at("%s/dyn/d/n", parent));
+	return ret;
+}
+
 FIXTURE(race)
 {
 	struct baseline base;
@@ -2092,6 +2172,16 @@ FIXTURE_VARIANT_ADD(race, register_group_and_mkdir_in_it) {
 		{ make_below, { ENOENT, ENODEV, EEXIST } },
 		{ make_deep_below, { ENOENT, ENODEV, EEXIST, ENOTEMPTY } },
 		{ live_inside, { ENOENT, ENODEV } },
+	},
+};
+
+FIXTURE_VARIANT_ADD(race, register_group_in_it) {
+	.way = &by_mkdir,
+	.workers = {
+		{ toggle, { ENOTEMPTY, EEXIST } },
+		{ toggle_group, { ENOENT, EALREADY, EBUSY } },
+		{ toggle_group, { ENOENT, EALREADY, EBUSY } },
+		{ use_group, { ENOENT, ENODEV, EEXIST } },
 	},
 };
 

@@ -941,6 +941,7 @@ static struct node *main_node;
 
 static DEFINE_MUTEX(dyn_lock);
 static struct obj *dyn;
+static struct config_item *dyn_parent;
 static struct obj *third;
 
 /* Nothing is made in @obj any more, unless something is there already. */
@@ -963,30 +964,44 @@ static void obj_gone(struct obj *obj)
 	obj_put(obj);
 }
 
-static int dyn_register(const char *parent_name, const char *name)
+/* @path is that of the parent: in the subsystem, or "." */
+static int dyn_register(const char *path, const char *name)
 {
-	struct config_group *parent = &main_subsys.su_group;
+	char *full __free(kfree) = kasprintf(GFP_KERNEL, "%s/%s", KBUILD_MODNAME,
+					     path);
+	struct config_item *parent = &main_subsys.su_group.cg_item;
 	struct node *parent_node = main_node;
 	struct obj *obj;
 	int ret;
 
-	for (int i = 0; i < ARRAY_SIZE(top_objs); i++)
-		if (!strcmp(parent_name, top_groups[i].name)) {
-			parent = &top_objs[i]->own.su_group;
-			parent_node = top_objs[i]->node;
-		}
+	if (!full)
+		return -ENOMEM;
 	guard(mutex)(&dyn_lock);
 	if (dyn)
 		return -EALREADY;
-	obj = obj_create(&tree, name, &main_subsys, parent_node,
-			 &parent->cg_item);
-	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-	ret = configfs_register_group(parent, &obj->own.su_group);
-	if (ret)
-		obj_put(obj);
-	else
+	if (strcmp(path, ".")) {
+		obj = obj_find(full);
+		if (IS_ERR(obj))
+			return PTR_ERR(obj);
+		parent = obj_item(obj);
+		parent_node = obj->node;
+	} else {
+		config_item_get(parent);
+	}
+	obj = obj_create(&tree, name, &main_subsys, parent_node, parent);
+	ret = PTR_ERR_OR_ZERO(obj);
+	if (!ret) {
+		ret = configfs_register_group(to_config_group(parent),
+					      &obj->own.su_group);
+		if (ret)
+			obj_put(obj);
+	}
+	if (ret) {
+		config_item_put(parent);
+	} else {
 		dyn = obj;
+		dyn_parent = parent;
+	}
 	return ret;
 }
 
@@ -1004,6 +1019,7 @@ static int dyn_unregister(void)
 	configfs_unregister_group(&dyn->own.su_group);
 	obj_gone(dyn);
 	dyn = NULL;
+	config_item_put(dyn_parent);
 	return 0;
 }
 
@@ -1151,13 +1167,13 @@ CONTROL_WO(undepend)
 	return done ? len : -EINVAL;
 }
 
-/* 0, or PARENT NAME: a default group of the subsystem or ".", and a new name */
+/* 0, or PARENT NAME: a group of the subsystem, or ".", and a new name */
 CONTROL_WO(dyn)
 {
-	char parent[16], name[NAME_SIZE];
+	char parent[NAME_SIZE], name[NAME_SIZE];
 	int ret;
 
-	if (sscanf(buf, "%15s %63s", parent, name) == 2)
+	if (sscanf(buf, "%63s %63s", parent, name) == 2)
 		ret = dyn_register(parent, name);
 	else if (sysfs_streq(buf, "0"))
 		ret = dyn_unregister();
