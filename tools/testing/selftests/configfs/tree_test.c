@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -1650,6 +1653,85 @@ TEST_F(single, registered_group_goes_both_ways)
 		for (int j = 0; j < 3; j++)
 			ASSERT_EQ(0, task_join(&self->task[j]));
 		ASSERT_EQ(0, counter("violations"));
+		ASSERT_EQ(0, do_mkdir("trees/X"));
+	}
+}
+
+/*
+ * A page of memory: who writes to it, the kernel with locks held as well, waits
+ * until there is one.
+ */
+static int slow_page(void **page)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range.len = getpagesize(),
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+
+	if (fd == -1 || ioctl(fd, UFFDIO_API, &api))
+		return -1;
+	*page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.range.start = (uintptr_t)*page;
+	if (*page == MAP_FAILED || ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -1;
+	return fd;
+}
+
+static int slow_page_comes(int fd, void *page)
+{
+	struct uffdio_zeropage zero = {
+		.range.start = (uintptr_t)page,
+		.range.len = getpagesize(),
+	};
+
+	return ioctl(fd, UFFDIO_ZEROPAGE, &zero) ? errno : 0;
+}
+
+static int task_list(const char *path, const char *page)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+
+	if (fd == -1)
+		return errno;
+	ret = syscall(__NR_getdents64, fd, page, getpagesize()) < 0 ? errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* Nor is anybody still in it, however deep. */
+TEST_F(single, registered_group_goes_with_somebody_in_it)
+{
+	char dir[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(registered_below); i++) {
+		struct uffd_msg fault;
+		void *page;
+		int fd;
+
+		ASSERT_EQ(0, control("reset", "1"));
+		ASSERT_EQ(0, control("dyn", at("%s dyn", registered_below[i])));
+		snprintf(dir, sizeof(dir), "%s/dyn/a/b", registered_below[i]);
+		fd = slow_page(&page);
+		if (fd == -1 && errno == ENOSYS) {
+			ASSERT_EQ(0, control("dyn", "0"));
+			SKIP(return, "no CONFIG_USERFAULTFD");
+		}
+		ASSERT_LE(0, fd);
+		ASSERT_TRUE(task_start(&self->task[0], task_list, dir, page));
+		ASSERT_EQ(sizeof(fault), read(fd, &fault, sizeof(fault)));
+		ASSERT_TRUE(task_start(&self->task[1], task_rmdir, "trees/X",
+				       NULL));
+		ASSERT_TRUE(task_waits(&self->task[1]));
+		ASSERT_TRUE(task_start(&self->task[2], control, "dyn", "0"));
+		ASSERT_TRUE(task_waits(&self->task[2]));
+		ASSERT_EQ(0, slow_page_comes(fd, page));
+		for (int j = 0; j < 3; j++)
+			ASSERT_EQ(0, task_join(&self->task[j]));
+		ASSERT_EQ(0, close(fd));
+		ASSERT_EQ(0, munmap(page, getpagesize()));
 		ASSERT_EQ(0, do_mkdir("trees/X"));
 	}
 }
