@@ -199,7 +199,7 @@ static bool try_begin_use(struct configfs_state *state, enum configfs_use use,
  * a rename waits for a callback, and fails when there is a change.
  *
  * Context: may sleep, waiting for a rename. For a change, inode locks are held,
- * or those of a file that is being written or closed.
+ * or the mutex of a file that is being closed.
  * Return: 0, -EBUSY when the item is frozen, -EINTR when a change is killed
  * while waiting.
  */
@@ -321,7 +321,8 @@ void configfs_end_rename(struct configfs_state *state,
 /**
  * configfs_in_callback - would a rename wait for its own task?
  * @subsys: the subsystem, or NULL
- * @dir: the directory that the item is in
+ * @dentry: the item's directory
+ * @dir: the directory that it is in
  * @other_dir: that of the group that it shall be moved to, or NULL
  *
  * Attribute callbacks, of whatever subsystem, those with su_mutex held,
@@ -331,11 +332,13 @@ void configfs_end_rename(struct configfs_state *state,
  * Return: true when the current task is in one of them.
  */
 bool configfs_in_callback(struct configfs_subsystem *subsys,
-			  struct dentry *dir, struct dentry *other_dir)
+			  struct dentry *dentry, struct dentry *dir,
+			  struct dentry *other_dir)
 {
 	return lock_is_held(&configfs_state_map) == LOCK_STATE_HELD ||
 	       (subsys &&
 		lockdep_is_held(&subsys->su_mutex) == LOCK_STATE_HELD) ||
+	       lockdep_is_held(&d_inode(dentry)->i_rwsem) == LOCK_STATE_HELD ||
 	       lockdep_is_held(&d_inode(dir)->i_rwsem) == LOCK_STATE_HELD ||
 	       (other_dir &&
 		lockdep_is_held(&d_inode(other_dir)->i_rwsem) == LOCK_STATE_HELD);

@@ -253,8 +253,9 @@ static void *ramdisk_alloc(u64 size)
 
 static int ramdisk_check_size(u64 size)
 {
+	/* mv(1) takes -EINVAL for something else. */
 	if (!size || !IS_ALIGNED(size, SECTOR_SIZE))
-		return -EINVAL;
+		return -ERANGE;
 	return size > RAMDISK_MAX_SIZE ? -EFBIG : 0;
 }
 

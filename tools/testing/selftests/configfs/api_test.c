@@ -1088,6 +1088,15 @@ FIXTURE_VARIANT_ADD(callback, allow_link) {
 	.b = "boxes/link",
 };
 
+FIXTURE_VARIANT_ADD(callback, allow_link_in_the_item) {
+	.callback = "allow_link",
+	.call = "rename direct " SUBSYS "/boxes/a " SUBSYS "/boxes c",
+	.name = "a",
+	.fn = do_symlink,
+	.a = "plain/a",
+	.b = "boxes/a/link",
+};
+
 /* It has to be there, and must not have given up. */
 static bool lockdep_works(void)
 {

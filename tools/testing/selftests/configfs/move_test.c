@@ -1610,6 +1610,34 @@ TEST_F(outer, move_to_what_was_removed)
 	ASSERT_EQ(0, counter("rename"));
 }
 
+/*
+ * symlink(2) unlocks its directory to look for the target. Who makes an item of
+ * that name meanwhile, and moves it, does not move what symlink(2) works on.
+ */
+TEST_F(outer, name_of_a_link_is_made_and_moved)
+{
+	struct task link;
+
+	ASSERT_EQ(0, do_mkdir("../configfs_test2/moves/a"));
+	ASSERT_EQ(0, hold("drop"));
+	ASSERT_TRUE(task_start(&self->use, task_rmdir,
+			       "../configfs_test2/moves/a", NULL));
+	ASSERT_TRUE(wait_counter("drop", 1));
+	/* Waits for the lock of the directory that the target is looked for in */
+	ASSERT_TRUE(task_start(&link, do_symlink, "../configfs_test2/moves/b",
+			       "itemmoves/foo"));
+	ASSERT_TRUE(task_waits(&link));
+	ASSERT_EQ(0, do_mkdir("itemmoves/foo"));
+	ASSERT_EQ(0, do_rename("itemmoves/foo", "moves/b/foo"));
+	ASSERT_EQ(0, release("drop"));
+	ASSERT_EQ(0, task_join(&self->use));
+	ASSERT_EQ(ENOENT, task_join(&link));
+
+	ASSERT_EQ(0, do_mkdir("itemmoves/foo"));
+	ASSERT_EQ(0, do_rename("moves/b/foo", "moves/b/bar"));
+	ASSERT_EQ(0, do_rename("itemmoves/foo", "moves/b/foo"));
+}
+
 TEST_F(outer, moved_item_is_in_one_of_two_listings)
 {
 	for (int i = 0; i < 4; i++) {
