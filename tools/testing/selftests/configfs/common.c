@@ -982,8 +982,7 @@ int fail_each(const struct operation *op, const struct baseline *base)
 			continue;
 		}
 		/* The operation can do without what goes on beside it */
-		good = (op->fn != task_mkdir || listed(op->a) == 1) &&
-		       !undo(op);
+		good = !undo(op);
 		decisions = count_decisions();
 		/* What is removed and made again is another one */
 		if (op->undo == task_mkdir) {

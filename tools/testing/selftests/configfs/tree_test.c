@@ -1468,6 +1468,27 @@ TEST_F(single, target_goes_during_symlink)
 	}
 }
 
+/*
+ * symlink(2) unlocks its directory to look for the target. Who has that name
+ * made meanwhile has it alone.
+ */
+TEST_F(single, name_of_a_link_is_made)
+{
+	ASSERT_EQ(0, hold_name("visible", "n"));
+	ASSERT_TRUE(task_start(&self->task[0], task_mkdir, "items/n", NULL));
+	ASSERT_TRUE(task_waits(&self->task[0]));
+	ASSERT_TRUE(task_start(&self->task[1], do_symlink, "items/n",
+			       "trees/X/a/foo"));
+	ASSERT_TRUE(task_waits(&self->task[1]));
+	ASSERT_EQ(0, do_mkdir("trees/X/a/foo"));
+	ASSERT_EQ(0, release("visible"));
+	ASSERT_EQ(0, task_join(&self->task[0]));
+	ASSERT_EQ(EEXIST, task_join(&self->task[1]));
+	ASSERT_EQ(1, listed("trees/X/a/foo"));
+	ASSERT_EQ(0, do_rmdir("trees/X/a/foo"));
+	ASSERT_FALSE(exists("trees/X/a/foo"));
+}
+
 static int rmdir_child(void)
 {
 	pid_t pid;

@@ -312,8 +312,9 @@ static void check_place(enum callback cb, const struct obj *obj,
 	else if (obj->parent && item->ci_parent != obj->parent)
 		violation("%s of %s, which is elsewhere", callback_names[cb],
 			  obj->node->name);
-	/* Without memory for its name it has none, and is not made */
-	if (cb == CB_DISCONNECT && !*config_item_name(item))
+	/* Without memory for its name it has none, and gets no directory */
+	if (cb == CB_DISCONNECT && !item->ci_dentry &&
+	    !*config_item_name(item))
 		return;
 	if (!config_item_name(item) ||
 	    strcmp(config_item_name(item), obj->node->name))
