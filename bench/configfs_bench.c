@@ -155,11 +155,14 @@ static struct configfs_subsystem bench_subsys;
 
 static int bench_register_group(char *buffer, const struct kernel_param *kp)
 {
+	static unsigned int round;
 	struct config_group *group;
 	cycles_t start, registered, end;
+	char name[16];
 	int err;
 
-	group = bench_make_group(&bench_groups, "registered");
+	snprintf(name, sizeof(name), "new%08u", round++);
+	group = bench_make_group(&bench_groups, name);
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 

@@ -408,7 +408,7 @@ static int list_moved(unsigned int round)
 /* Between a committable group and one that is not */
 static int move_and_commit(unsigned int round)
 {
-	switch (round % 6) {
+	switch (round % 7) {
 	case 0:
 		return do_rename("boxes/d/x", "items/pending/x");
 	case 1:
@@ -418,6 +418,9 @@ static int move_and_commit(unsigned int round)
 	case 3:
 		return do_rename("items/pending/x", "items2/pending/x");
 	case 4:
+		/* When it had come there before the driver committed it */
+		return uncommit("items2", "x");
+	case 5:
 		return do_rename("items2/pending/x", "boxes/b/x");
 	default:
 		return do_rename("boxes/b/x", "boxes/d/x");

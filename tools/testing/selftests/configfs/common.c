@@ -1076,8 +1076,8 @@ static const char *surprise_name(int surprise)
  * race - let workers do what they do, all at once, over and over
  * @workers: at most MAX_WORKERS
  *
- * CONFIGFS_TEST_SECONDS is how long (2); on a slow machine, until everybody has
- * had his turn.
+ * CONFIGFS_TEST_SECONDS is how long (2); on a slow machine up to a minute more,
+ * until everybody has had his turn.
  *
  * Return: whether each has succeeded at least once, and failed only as it may.
  */
@@ -1097,11 +1097,10 @@ bool race(const struct worker *workers)
 			break;
 		}
 	}
-	for (i = 0; good && i < 10; i++) {
-		usleep((env ? atof(env) : 2) * 1e6 / 2);
-		if (i > 0 && all_succeeded(results, n))
-			break;
-	}
+	if (good)
+		usleep((env ? atof(env) : 2) * 1e6);
+	for (i = 0; good && i < 60 && !all_succeeded(results, n); i++)
+		sleep(1);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++)
 		pthread_join(results[i].thread, NULL);
