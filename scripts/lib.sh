@@ -149,9 +149,55 @@ base_tree()
 		kgit worktree add -q --force --detach "$BASE_KSRC" base
 }
 
-# What the branch `series` was last made from, or written to.
+# The stack. In patches/ each series is a directory, N-name; they apply in the order
+# of their names. In the kernel tree the branch `series` is the whole, and each
+# series but the last has a branch of its name at its last commit. Other branches
+# are none of ours.
+stack() { find "$PATCHES" -mindepth 1 -maxdepth 1 -type d -name '[0-9]-*' -printf '%f\n' | sort; }
+series_branches() { kgit for-each-ref --format='%(refname:lstrip=2) %(objectname)' 'refs/heads/[0-9]-*'; }
+
+# The series of the tree, one a line: its name, the commit before it, its last commit.
+tree_stack()
+{
+	local name id last='' from top
+	from=$(kgit rev-parse base^0)
+	top=$(kgit rev-parse series^0)
+	while read -r name id; do
+		if ! kgit merge-base --is-ancestor "$from" "$id" || ! kgit merge-base --is-ancestor "$id" "$top"; then
+			die "the branch $name in $KSRC is not between ${last:-base} and series:
+move it to the last commit of its series (git branch -f $name COMMIT) or remove it (git branch -D $name)"
+		fi
+		[ "$id" != "$from" ] ||
+			die "the series $name in $KSRC has no commits: move its branch, or remove it (git branch -D $name)"
+		echo "$name $from $id"
+		last=$name from=$id
+	done < <(series_branches)
+	[ "$from" != "$top" ] || return 0
+	name=$(stack | tail -n1)
+	[[ $name > $last ]] ||
+		die "the commits of $KSRC after ${last:-base} are of no series: name it (git branch N-name series)"
+	echo "$name $from $top"
+}
+
+# What the tree was last made from, or written to.
 STAMP=$KSRC/.git/series-stamp
-patches_id() { cat /dev/null "$PATCHES"/*.patch 2>/dev/null | sha1sum | cut -d' ' -f1; }
+patches_id() { (cd "$PATCHES" && find . -name '*.patch' | sort | xargs -r sha1sum) 2>/dev/null | sha1sum | cut -d' ' -f1; }
+branches_id() { series_branches | tr ' \n' '=,'; }
+stamp() { echo "$(patches_id) $(kgit rev-parse series) $(branches_id)" >"$STAMP"; }
+
+# Each of 1-* to 3-* applies to base alone; the others stand on all before them.
+stands_alone() { [[ $1 == [123]-* ]]; }
+
+# A cover letter is a text up to this line, then what summary() says of the commits
+# FROM..TO, and below a line "---" notes that are not mailed.
+MARKER='Patches and files:'
+summary()
+{
+	kgit shortlog -w72,2,4 "$1..$2"
+	kgit diff --stat=72 --summary --no-renames "$1" "$2"
+}
+cover_text() { sed "/^$MARKER\$/q" "$1"; }
+cover_notes() { sed "1,/^$MARKER\$/d" "$1" | sed -n '/^---$/,$p'; }
 
 # kmake DIR ARGS...: make in the kernel tree, with the objects in DIR.
 kmake()
