@@ -22,11 +22,11 @@ if [ -n "${KDIR:-}" ]; then
 fi
 # The private copy of the kernel that the series is applied to.
 KSRC=${KSRC:-$BUILD/linux-$KVER}
-# The same without the series, to compare with. As in build/bisect, the paths
-# from the objects to the sources are those of the other: ccache finds there
-# everything that the series does not touch.
-BASE_KSRC=$BUILD/base/$(basename "$KSRC")
-objects_of() { case $1 in *-base) echo "$BUILD/base/${1%-base}" ;; *) echo "$BUILD/$1" ;; esac; }
+# A kernel is called KIND, or KIND-STAGE when it is not that of the whole stack: see
+# stage_commit(). The paths from the objects of a stage to its sources are those of
+# the whole, and so in build/bisect: ccache finds there what has not changed.
+objects_of() { case $1 in *-*) echo "$BUILD/${1#*-}/${1%%-*}" ;; *) echo "$BUILD/$1" ;; esac; }
+sources_of() { case $1 in *-*) echo "$BUILD/${1#*-}/$(basename "$KSRC")" ;; *) echo "$KSRC" ;; esac; }
 JOBS=$(nproc)
 LOGDIR=$OUT/log
 mkdir -p "$BUILD" "$LOGDIR"
@@ -137,18 +137,6 @@ download()
 # The newest of a package in the cache
 cached_deb() { find "$CACHE/dl" -maxdepth 1 -name "$1_*.deb" 2>/dev/null | sort -V | tail -n1; }
 
-base_tree()
-{
-	local ids
-	mapfile -t ids < <(git -C "$BASE_KSRC" rev-parse HEAD refs/tags/base 2>/dev/null)
-	if [ ${#ids[@]} -eq 2 ] && [ "${ids[0]}" = "${ids[1]}" ]; then return; fi
-	rm -rf "$BASE_KSRC"
-	mkdir -p "$BUILD/base"
-	kgit worktree prune
-	run base-tree "checking out the unpatched kernel into $BASE_KSRC" \
-		kgit worktree add -q --force --detach "$BASE_KSRC" base
-}
-
 # The stack. In patches/ each series is a directory, N-name; they apply in the order
 # of their names. In the kernel tree the branch `series` is the whole, and each
 # series but the last has a branch of its name at its last commit. Other branches
@@ -187,6 +175,45 @@ stamp() { echo "$(patches_id) $(kgit rev-parse series) $(branches_id)" >"$STAMP"
 
 # Each of 1-* to 3-* applies to base alone; the others stand on all before them.
 stands_alone() { [[ $1 == [123]-* ]]; }
+
+# The stages: base; fixes, with all of 1-*; selftests, with all up to 3-*; and
+# unfixed, base with 3-* alone.
+stage_commit()
+{
+	local all names end=base^0 name from to
+	case $1 in
+	base) ;;
+	fixes | selftests)
+		all=$(tree_stack)
+		while read -r name from to; do
+			case $1:$name in *:1-* | selftests:[23]-*) end=$to ;; esac
+		done <<<"$all" ;;
+	unfixed)
+		mapfile -t names < <(stack | grep '^3-')
+		[ ${#names[@]} -gt 0 ] || die "there is no series 3-* yet"
+		end=$("$TOP/scripts/apply" "${names[@]}")
+		end=${end##* } ;;
+	*) die "there is no stage $1 of a kernel: base, fixes, selftests, unfixed" ;;
+	esac
+	kgit rev-parse "$end"
+}
+
+# stage_tree STAGE: check it out, or what has changed of it.
+stage_tree()
+{
+	local tree id
+	tree=$(sources_of "-$1")
+	id=$(stage_commit "$1")
+	if [ -e "$tree/.git" ]; then
+		[ "$(git -C "$tree" rev-parse HEAD 2>/dev/null)" != "$id" ] || return 0
+		if git -C "$tree" checkout -q -f --detach "$id" 2>/dev/null; then return; fi
+	fi
+	rm -rf "$tree"
+	mkdir -p "$BUILD/$1"
+	kgit worktree prune
+	run "tree-$1" "checking out the kernel '$1' into $tree" \
+		kgit worktree add -q --force --detach "$tree" "$id"
+}
 
 # A cover letter is a text up to this line, then what summary() says of the commits
 # FROM..TO, and below a line "---" notes that are not mailed.
