@@ -5,9 +5,10 @@
 # FORCE=1 make tree     throws away what is not in patches/
 # BISECT=1 make check   builds the kernel at every patch
 # USERS=1 make test     every in-tree user of configfs that runs in a VM, not four
-# SIGNOFF="Name <mail>" make series
+# STAGES=1 make test    the selftests on base with and without the fixes, too
+# make series SERIES=N-name SIGNOFF="Name <mail>" ASSISTED="LLM" BASE=COMMIT
 
-export KDIR V FORCE BISECT USERS SIGNOFF
+export KDIR V FORCE BISECT USERS STAGES SERIES SIGNOFF ASSISTED BASE
 
 help:
 	@echo 'make demo     boot the patched kernel and show what it does'
@@ -17,9 +18,10 @@ help:
 	@echo 'make bench    instructions that configfs takes, unpatched and patched'
 	@echo 'make rust     the Rust side, built and tried with the tools of a newer Debian'
 	@echo 'make htmldocs the documentation page, in out/docs'
-	@echo 'make tree     patches/ -> git branch in build/linux-7.3'
-	@echo 'make refresh  that branch -> patches/ and the files at kernel paths'
-	@echo 'make series   the series ready to mail, in out/series (SIGNOFF="Name <mail>")'
+	@echo 'make tree     patches/ -> git branches in build/linux-7.3'
+	@echo 'make refresh  those branches -> patches/ and the files at kernel paths'
+	@echo 'make series   a series ready to mail, in out/series (SERIES=N-name, or all;'
+	@echo '              SIGNOFF="Name <mail>" ASSISTED="LLM [TOOL]..." BASE=COMMIT)'
 	@echo 'KDIR=/path/to/linux uses your kernel tree, V=1 shows everything.'
 
 demo: setup
