@@ -1,0 +1,1510 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The driver behind the configfs selftests. It counts and logs the calls that
+ * configfs makes, checks that they are made in a valid state, and can be told to
+ * fail or to wait in any callback. It relies on nothing new in configfs, so the
+ * tests can run on old kernels.
+ *
+ * Tests control it through /sys/kernel/MODULE:
+ *
+ * command	Write-only; the commands are listed below.
+ * counters	One "NAME VALUE" per line. For each callback: the number of calls,
+ *		and as held_CALLBACK the number of threads that wait in it. Then
+ *		"objects" (number of live items and groups), "store_len" and
+ *		"bin_write_len" (length of the last write), and "violations" (see
+ *		the kernel log for the details).
+ * events	The calls since the last reset, until the page is full:
+ *		"+store items/x" when it starts, "-store items/x" when it
+ *		returns, or "!store items/x" when it fails.
+ * children	The result of the command "children".
+ *
+ * A PATH is relative to the first subsystem: "items/x", "." for the subsystem
+ * itself, "../configfs_test2/items/x" in another one.
+ *
+ * knob CALLBACK [error=ERRNO] [wait] [slow=MS] [name=NAME] [depend=PATH]
+ *      [size=N] [null] [spoil]
+ *	Sets how a callback behaves and releases all threads that wait in it.
+ *	Without further words, it behaves normally again.
+ *	error:	fail with this errno
+ *	wait:	wait for the next "knob" of this callback
+ *	slow:	sleep for some time
+ *	name:	affect only objects with this name
+ *	depend:	call configfs_depend_item_unlocked(), and fail if it does
+ *	size:	bin_read reports this size, store returns this length
+ *	null:	make returns NULL
+ *	spoil:	make returns an item that configfs cannot attach, because the
+ *		deepest of its (first) default groups has no type
+ * await NAME VALUE [MS]
+ *	Waits until a counter has reached a value. Fails with ETIMEDOUT after
+ *	MS milliseconds, by default 100 s.
+ * reset
+ *	Resets knobs and counters, drops all dependencies, and unregisters all
+ *	groups and subsystems that were registered, unless items exist in them.
+ * depend PATH
+ *	configfs_depend_item()
+ * undepend PATH
+ *	configfs_undepend_item()
+ * register PARENT NAME KIND
+ *	configfs_register_group(), or configfs_register_subsystem() if PARENT is
+ *	"/". KIND is one of core_kinds[].
+ * unregister PATH [force] [keep]
+ *	Fails with EBUSY if items exist in it, unless forced. With "keep", the
+ *	object stays allocated, and registering the name again registers the same
+ *	object, whose dependencies are still recorded.
+ * register_default PARENT NAME
+ *	configfs_register_default_group(), one at a time. The group has one
+ *	attribute, "name".
+ * unregister_default
+ *	configfs_unregister_default_group()
+ * children PATH
+ *	Lists the names in cg_children, in order.
+ *
+ * CALLBACK is one of callback_names[].
+ */
+#define pr_fmt(fmt) "configfs_test: " fmt
+
+#include <linux/atomic.h>
+#include <linux/cleanup.h>
+#include <linux/configfs.h>
+#include <linux/delay.h>
+#include <linux/kobject.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/wait.h>
+
+#include "core.h"
+
+#define VALUE_MAX	64
+#define BLOB_MAX	256
+#define PATH_SIZE	512
+#define EVENTS_SIZE	(PAGE_SIZE - 1)
+#define MAX_DEPTH	24
+#define HOLD_TIMEOUT	(60 * HZ)
+#define AWAIT_TIMEOUT	(100 * HZ)
+
+enum callback {
+	CB_VISIBLE,
+	CB_MAKE,
+	CB_DISCONNECT,
+	CB_DROP,
+	CB_RELEASE,
+	CB_SHOW,
+	CB_STORE,
+	CB_BIN_READ,
+	CB_BIN_WRITE,
+	CB_ALLOW_LINK,
+	CB_DROP_LINK,
+	NR_CALLBACKS
+};
+
+static const char * const callback_names[NR_CALLBACKS] = {
+	[CB_VISIBLE]	= "visible",
+	[CB_MAKE]	= "make",
+	[CB_DISCONNECT]	= "disconnect",
+	[CB_DROP]	= "drop",
+	[CB_RELEASE]	= "release",
+	[CB_SHOW]	= "show",
+	[CB_STORE]	= "store",
+	[CB_BIN_READ]	= "bin_read",
+	[CB_BIN_WRITE]	= "bin_write",
+	[CB_ALLOW_LINK]	= "allow_link",
+	[CB_DROP_LINK]	= "drop_link",
+};
+
+/* Counters besides calls[] and held[] */
+enum count {
+	OBJECTS,
+	VIOLATIONS,
+	STORE_LEN,
+	BIN_WRITE_LEN,
+	NR_COUNTS
+};
+
+static const char * const count_names[NR_COUNTS] = {
+	[OBJECTS]	= "objects",
+	[VIOLATIONS]	= "violations",
+	[STORE_LEN]	= "store_len",
+	[BIN_WRITE_LEN]	= "bin_write_len",
+};
+
+static atomic_t calls[NR_CALLBACKS];
+static atomic_t held[NR_CALLBACKS];
+static atomic_t counts[NR_COUNTS];
+/* Woken when a counter or a knob changes */
+static DECLARE_WAIT_QUEUE_HEAD(queue);
+
+/**
+ * struct knob - how a callback behaves; see the command "knob"
+ * @generation:	incremented by each change; held threads wait for that
+ * @size:	-1 if not set
+ */
+struct knob {
+	unsigned int generation;
+	int error;
+	int slow;
+	int size;
+	bool wait;
+	bool null;
+	bool spoil;
+	char name[64];
+	char depend[128];
+};
+
+static struct knob knobs[NR_CALLBACKS] = {
+	[0 ... NR_CALLBACKS - 1] = { .size = -1 },
+};
+
+static DEFINE_MUTEX(knob_lock);	/* protects knobs */
+
+/**
+ * struct node - the state of an object that outlives the object itself
+ * @ref:	reference count; each node holds a reference on its parent
+ * @parent:	node of the parent, NULL for a subsystem
+ * @subsys:	subsystem of the object
+ * @running:	number of running callbacks for the object and all below it
+ * @links:	number of links in the object and below it
+ * @below:	number of items made below the object
+ * @made:	the object was returned by make_item() or make_group()
+ * @gone:	disconnected or unregistered: no callback may be called
+ * @dropped:	drop_item() was called
+ * @closing:	refuse to make items below it; protected by su_mutex
+ * @name:	name of the object
+ */
+struct node {
+	struct kref ref;
+	struct node *parent;
+	struct configfs_subsystem *subsys;
+	atomic_t running;
+	atomic_t links;
+	atomic_t below;
+	bool made;
+	bool gone;
+	bool dropped;
+	bool closing;
+	char name[];
+};
+
+/**
+ * struct obj - an item, group or subsystem of this driver
+ * @entry:	entry in objs
+ * @kind:	description of the object
+ * @node:	state that outlives the object
+ * @own:	a subsystem; configfs knows a group by its su_group, and an item
+ *		by the cg_item in that
+ * @defaults:	the default groups
+ * @owner:	the first object in the same allocation
+ * @embedded:	for an owner: number of unreleased objects that it embeds
+ * @orphaned:	for an owner: it was released before the embedded objects
+ * @registered:	registered by the command "register"
+ * @kept:	unregistered, but kept to be registered again
+ * @dependents:	number of calls to configfs_depend_item()
+ * @lock:	protects @value, @blob_len and @blob
+ * @value:	value of the text attributes
+ * @blob_len:	length of @blob
+ * @blob:	value of the binary attribute
+ */
+struct obj {
+	struct list_head entry;
+	const struct kind *kind;
+	struct node *node;
+	struct configfs_subsystem own;
+	struct obj *defaults[MAX_DEFAULTS];
+	struct obj *owner;
+	int embedded;
+	bool orphaned;
+	bool registered;
+	bool kept;
+	atomic_t dependents;
+	struct mutex lock;	/* see above */
+	char value[VALUE_MAX];
+	size_t blob_len;
+	char blob[BLOB_MAX];
+};
+
+static LIST_HEAD(objs);
+static DEFINE_SPINLOCK(objs_lock);
+
+static char events[PAGE_SIZE];
+static size_t events_len;
+static DEFINE_SPINLOCK(events_lock);
+
+#define violation(fmt, ...) do {				\
+	atomic_inc(&counts[VIOLATIONS]);			\
+	pr_err("violation: " fmt "\n", ##__VA_ARGS__);		\
+} while (0)
+
+/*
+ * Objects
+ */
+
+static void node_release(struct kref *ref)
+{
+	kfree(container_of(ref, struct node, ref));
+}
+
+static void node_put(struct node *node)
+{
+	while (node) {
+		struct node *parent = node->parent;
+
+		if (!kref_put(&node->ref, node_release))
+			return;
+		node = parent;
+	}
+}
+
+/* The path of an object relative to the first subsystem */
+static int node_path(const struct node *node, char *buf, size_t size)
+{
+	const struct node *up[MAX_DEPTH];
+	int n = 0, len = 0;
+
+	for (; node && n < ARRAY_SIZE(up); node = node->parent)
+		up[n++] = node;
+	n--;
+	if (strcmp(up[n]->name, THIS_MODULE->name))
+		len = scnprintf(buf, size, "../%s", up[n]->name);
+	else if (!n)
+		len = scnprintf(buf, size, ".");
+	while (n--)
+		len += scnprintf(buf + len, size - len, "%s%s",
+				 len ? "/" : "", up[n]->name);
+	return len;
+}
+
+static struct obj *to_obj(struct config_item *item)
+{
+	return container_of(to_config_group(item), struct obj, own.su_group);
+}
+
+static struct config_item *obj_item(struct obj *obj)
+{
+	return &obj->own.su_group.cg_item;
+}
+
+/* Get the node of an item. NULL if it is not an item of this driver. */
+static struct node *item_to_node(const struct config_item *item)
+{
+	struct obj *obj;
+
+	guard(spinlock)(&objs_lock);
+	list_for_each_entry(obj, &objs, entry)
+		if (obj_item(obj) == item) {
+			kref_get(&obj->node->ref);
+			return obj->node;
+		}
+	return NULL;
+}
+
+static void obj_put(struct obj *obj)
+{
+	struct obj *owner = obj->owner;
+
+	config_item_put(obj_item(obj));
+	if (owner != obj)
+		config_item_put(obj_item(owner));
+}
+
+/*
+ * Find the newest object with this path and get a reference. A reference to an
+ * embedded object does not keep its memory, so get one to the owner as well.
+ */
+static struct obj *obj_find(const char *path)
+{
+	static char buf[PATH_SIZE];	/* protected by objs_lock */
+	struct obj *obj, *found = NULL;
+	bool got = false;
+
+	scoped_guard(spinlock, &objs_lock)
+		list_for_each_entry_reverse(obj, &objs, entry) {
+			node_path(obj->node, buf, sizeof(buf));
+			if (strcmp(buf, path) || obj->owner->orphaned ||
+			    !config_item_get_unless_zero(obj_item(obj->owner)))
+				continue;
+			found = obj;
+			got = obj->owner == obj ||
+			      config_item_get_unless_zero(obj_item(obj));
+			break;
+		}
+	if (found && !got)
+		config_item_put(obj_item(found->owner));
+	return got ? found : ERR_PTR(-ENOENT);
+}
+
+/*
+ * Callbacks: count, log, obey the knobs
+ */
+
+static void event(char what, enum callback cb, const struct node *node)
+{
+	guard(spinlock)(&events_lock);
+	events_len += scnprintf(events + events_len, EVENTS_SIZE - events_len,
+				"%c%s ", what, callback_names[cb]);
+	events_len += node_path(node, events + events_len,
+				EVENTS_SIZE - events_len);
+	events_len += scnprintf(events + events_len, EVENTS_SIZE - events_len,
+				"\n");
+}
+
+static int depend_unlocked(struct configfs_subsystem *subsys, const char *path)
+{
+	struct obj *obj = obj_find(path);
+	int ret;
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ret = configfs_depend_item_unlocked(subsys, obj_item(obj));
+	if (!ret)
+		atomic_inc(&obj->dependents);
+	obj_put(obj);
+	return ret;
+}
+
+static int wait_until_released(enum callback cb, unsigned int generation)
+{
+	long ret;
+
+	atomic_inc(&held[cb]);
+	wake_up_all(&queue);
+	ret = wait_event_killable_timeout(queue, generation !=
+					  READ_ONCE(knobs[cb].generation),
+					  HOLD_TIMEOUT);
+	atomic_dec(&held[cb]);
+	wake_up_all(&queue);
+	if (!ret)
+		violation("%s is held for ever", callback_names[cb]);
+	return ret < 0 ? -EINTR : 0;
+}
+
+static int callback_begin(enum callback cb, const struct node *node)
+{
+	struct knob knob;
+	int ret = 0;
+
+	atomic_inc(&calls[cb]);
+	wake_up_all(&queue);
+	event('+', cb, node);
+	scoped_guard(mutex, &knob_lock)
+		knob = knobs[cb];
+	if (knob.name[0] && strcmp(knob.name, node->name))
+		return 0;
+	if (knob.slow)
+		msleep(knob.slow);
+	if (knob.wait)
+		ret = wait_until_released(cb, knob.generation);
+	if (!ret && knob.depend[0])
+		ret = depend_unlocked(node->subsys, knob.depend);
+	return ret ?: -knob.error;
+}
+
+static void callback_end(enum callback cb, const struct node *node, int ret)
+{
+	event(ret < 0 ? '!' : '-', cb, node);
+}
+
+static int knob_size(enum callback cb, int size)
+{
+	int knob = READ_ONCE(knobs[cb].size);
+
+	return knob >= 0 ? knob : size;
+}
+
+/* No callback may be called for an object that is gone, or below one. */
+static void check_not_gone(enum callback cb, const struct node *node)
+{
+	const struct node *up;
+
+	for (up = node; up; up = up->parent)
+		if (READ_ONCE(up->gone))
+			violation("%s of %s after %s has gone",
+				  callback_names[cb], node->name, up->name);
+}
+
+/* From here to running_dec(), the object and its ancestors must not go away. */
+static void running_inc(enum callback cb, struct node *node)
+{
+	struct node *up;
+
+	for (up = node; up; up = up->parent)
+		atomic_inc(&up->running);
+	/* Pairs with the barrier in check_going(): one sees the other */
+	smp_mb__after_atomic();
+	check_not_gone(cb, node);
+}
+
+static void running_dec(enum callback cb, struct node *node)
+{
+	struct node *up;
+
+	check_not_gone(cb, node);
+	for (up = node; up; up = up->parent)
+		atomic_dec(&up->running);
+}
+
+/* Check the parent and the name that configfs has set. */
+static void check_place(enum callback cb, struct obj *obj)
+{
+	const struct config_item *item = obj_item(obj);
+	const struct node *node = obj->node;
+
+	if (!item->ci_parent || !item->ci_group ||
+	    item->ci_parent != &item->ci_group->cg_item)
+		violation("%s of %s, which is nowhere", callback_names[cb],
+			  node->name);
+	/* The name is missing if it could not be allocated. */
+	if (item->ci_name && item->ci_name[0] &&
+	    strcmp(item->ci_name, node->name))
+		violation("%s of %s, which has another name",
+			  callback_names[cb], node->name);
+}
+
+static int obj_begin(enum callback cb, struct obj *obj)
+{
+	running_inc(cb, obj->node);
+	check_place(cb, obj);
+	return callback_begin(cb, obj->node);
+}
+
+static ssize_t obj_end(enum callback cb, struct obj *obj, ssize_t ret)
+{
+	check_place(cb, obj);
+	callback_end(cb, obj->node, ret < 0 ? -1 : 0);
+	running_dec(cb, obj->node);
+	return ret;
+}
+
+/*
+ * Attributes
+ */
+
+static ssize_t obj_value_show(struct config_item *item, char *page)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = obj_begin(CB_SHOW, obj);
+
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		ret = sysfs_emit(page, "%s\n", obj->value);
+	}
+	return obj_end(CB_SHOW, obj, ret);
+}
+
+static ssize_t obj_value_store(struct config_item *item, const char *page,
+			       size_t len)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = obj_begin(CB_STORE, obj);
+
+	atomic_set(&counts[STORE_LEN], len);
+	if (!ret && page[len]) {
+		violation("what is stored does not end with a 0");
+		ret = -EINVAL;
+	}
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		strscpy(obj->value, page);
+		strim(obj->value);
+		ret = knob_size(CB_STORE, len);
+	}
+	return obj_end(CB_STORE, obj, ret);
+}
+CONFIGFS_ATTR(obj_, value);
+
+static ssize_t obj_ro_show(struct config_item *item, char *page)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = obj_begin(CB_SHOW, obj);
+
+	if (!ret)
+		ret = sysfs_emit(page, "%s\n", obj->node->name);
+	return obj_end(CB_SHOW, obj, ret);
+}
+CONFIGFS_ATTR_RO(obj_, ro);
+
+static ssize_t obj_wo_store(struct config_item *item, const char *page,
+			    size_t len)
+{
+	return obj_value_store(item, page, len);
+}
+CONFIGFS_ATTR_WO(obj_, wo);
+
+static ssize_t obj_hidden_show(struct config_item *item, char *page)
+{
+	violation("somebody reads what is not visible");
+	return -EIO;
+}
+CONFIGFS_ATTR_RO(obj_, hidden);
+
+static ssize_t obj_blob_read(struct config_item *item, void *data, size_t len)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = obj_begin(CB_BIN_READ, obj);
+
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		if (data) {
+			ret = min(len, obj->blob_len);
+			memcpy(data, obj->blob, ret);
+		} else {
+			ret = knob_size(CB_BIN_READ, obj->blob_len);
+		}
+	}
+	return obj_end(CB_BIN_READ, obj, ret);
+}
+
+static ssize_t obj_blob_write(struct config_item *item, const void *data,
+			      size_t len)
+{
+	struct obj *obj = to_obj(item);
+	ssize_t ret = obj_begin(CB_BIN_WRITE, obj);
+
+	atomic_set(&counts[BIN_WRITE_LEN], len);
+	if (len > BLOB_MAX) {
+		violation("%zu bytes for an attribute of at most %d", len,
+			  BLOB_MAX);
+		ret = -EFBIG;
+	}
+	if (!ret) {
+		guard(mutex)(&obj->lock);
+		memcpy(obj->blob, data, len);
+		obj->blob_len = len;
+		ret = len;
+	}
+	return obj_end(CB_BIN_WRITE, obj, ret);
+}
+CONFIGFS_BIN_ATTR(obj_, blob, NULL, BLOB_MAX);
+
+static ssize_t obj_hidden_blob_read(struct config_item *item, void *data,
+				    size_t len)
+{
+	violation("somebody reads what is not visible");
+	return -EIO;
+}
+CONFIGFS_BIN_ATTR_RO(obj_, hidden_blob, NULL, BLOB_MAX);
+
+struct configfs_attribute *core_attrs[] = {
+	&obj_attr_value,
+	&obj_attr_hidden,
+	&obj_attr_ro,
+	&obj_attr_wo,
+	NULL
+};
+
+struct configfs_bin_attribute *core_bin_attrs[] = {
+	&obj_attr_blob,
+	&obj_attr_hidden_blob,
+	NULL
+};
+
+/* Only one attribute counts, so that it is one call per directory. */
+static bool obj_is_visible(struct config_item *item,
+			   struct configfs_attribute *attr, int n)
+{
+	struct obj *obj = to_obj(item);
+
+	if (n >= ARRAY_SIZE(core_attrs) - 1 || core_attrs[n] != attr)
+		violation("is_visible of attribute %d of %s", n,
+			  obj->node->name);
+	if (attr == &obj_attr_value) {
+		obj_begin(CB_VISIBLE, obj);
+		obj_end(CB_VISIBLE, obj, 0);
+	}
+	return attr != &obj_attr_hidden;
+}
+
+static bool obj_is_bin_visible(struct config_item *item,
+			       struct configfs_bin_attribute *attr, int n)
+{
+	if (n >= ARRAY_SIZE(core_bin_attrs) - 1 || core_bin_attrs[n] != attr)
+		violation("is_bin_visible of attribute %d of %s", n,
+			  to_obj(item)->node->name);
+	return attr != &obj_attr_hidden_blob;
+}
+
+/*
+ * Links. Neither end of a link may go away before the link does, nor during a
+ * callback.
+ */
+
+static int obj_link(enum callback cb, struct config_item *item,
+		    struct config_item *target_item, int how)
+{
+	struct node *target = item_to_node(target_item), *up;
+	struct obj *obj = to_obj(item);
+	int ret;
+
+	if (target)
+		running_inc(cb, target);
+	ret = obj_begin(cb, obj);
+	if (!ret)
+		for (up = obj->node; up; up = up->parent)
+			if (atomic_add_return(how, &up->links) < 0)
+				violation("%s without a link in %s",
+					  callback_names[cb], up->name);
+	obj_end(cb, obj, ret);
+	if (target) {
+		running_dec(cb, target);
+		node_put(target);
+	}
+	return ret;
+}
+
+static int obj_allow_link(struct config_item *item, struct config_item *target)
+{
+	return obj_link(CB_ALLOW_LINK, item, target, 1);
+}
+
+static void obj_drop_link(struct config_item *item, struct config_item *target)
+{
+	obj_link(CB_DROP_LINK, item, target, -1);
+}
+
+/*
+ * Making and removing
+ */
+
+static void obj_release(struct config_item *item)
+{
+	struct obj *obj = to_obj(item), *owner = obj->owner;
+	struct node *node = obj->node;
+	bool last;
+
+	callback_begin(CB_RELEASE, node);
+	if (node->made && !node->dropped)
+		violation("%s is released and not dropped", node->name);
+	if (atomic_read(&node->running))
+		violation("%s is released with %d callbacks running",
+			  node->name, atomic_read(&node->running));
+	if (atomic_read(&obj->dependents))
+		violation("%s is released with %d dependents", node->name,
+			  atomic_read(&obj->dependents));
+	if (item->ci_parent || item->ci_group)
+		violation("%s is released and still linked", node->name);
+	scoped_guard(spinlock, &objs_lock) {
+		list_del(&obj->entry);
+		if (obj == owner)
+			owner->orphaned = true;
+		else
+			owner->embedded--;
+		last = owner->orphaned && !owner->embedded;
+		if (obj == owner && !last)
+			violation("%s is freed with a reference on a group in it",
+				  node->name);
+	}
+	atomic_dec(&counts[OBJECTS]);
+	node_put(node);
+	if (last)
+		kfree(owner);
+	wake_up_all(&queue);
+}
+
+/* The deepest default groups go first. */
+static void obj_remove_defaults(struct obj *obj)
+{
+	for (int i = 0; i < MAX_DEFAULTS && obj->defaults[i]; i++)
+		obj_remove_defaults(obj->defaults[i]);
+	configfs_remove_default_groups(&obj->own.su_group);
+	/* Undo "spoil": an item without a type is never released. */
+	obj_item(obj)->ci_type = &obj->kind->type;
+}
+
+static void obj_destroy(struct obj *obj)
+{
+	obj_remove_defaults(obj);
+	config_item_put(obj_item(obj));
+}
+
+static int count_embedded(const struct kind *kind)
+{
+	int n = 1;
+
+	for (int i = 0; i < MAX_DEFAULTS && kind->defaults[i].kind; i++)
+		if (!kind->separate)
+			n += count_embedded(kind->defaults[i].kind);
+	return n;
+}
+
+static struct obj *obj_alloc(const struct kind *kind, struct obj **rest)
+{
+	struct obj *obj = kzalloc_objs(*obj, count_embedded(kind));
+
+	if (!obj)
+		return NULL;
+	obj->owner = obj;
+	*rest = obj + 1;
+	return obj;
+}
+
+/*
+ * Initialize an object and its default groups, which are taken from @rest, the
+ * unused part of the allocation. After a failure the caller must destroy the
+ * object, unless it has no node.
+ */
+static int obj_init(struct obj *obj, const struct kind *kind, const char *name,
+		    struct configfs_subsystem *subsys, struct node *parent,
+		    struct obj **rest)
+{
+	struct node *node = kzalloc_flex(*node, name, strlen(name) + 1);
+
+	if (!node)
+		return -ENOMEM;
+	kref_init(&node->ref);
+	strcpy(node->name, name);
+	node->subsys = subsys ?: &obj->own;
+	node->parent = parent;
+	if (parent)
+		kref_get(&parent->ref);
+	obj->node = node;
+	obj->kind = kind;
+	if (obj != obj->owner)
+		obj->owner->embedded++;
+	mutex_init(&obj->own.su_mutex);
+	mutex_init(&obj->lock);
+	strscpy(obj->value, "initial");
+	config_group_init_type_name(&obj->own.su_group, name, &kind->type);
+	atomic_inc(&counts[OBJECTS]);
+	scoped_guard(spinlock, &objs_lock)
+		list_add_tail(&obj->entry, &objs);
+
+	for (int i = 0; i < MAX_DEFAULTS && kind->defaults[i].kind; i++) {
+		const struct kind *child_kind = kind->defaults[i].kind;
+		struct obj *child = *rest, *child_rest;
+		int ret;
+
+		if (kind->separate) {
+			child = obj_alloc(child_kind, &child_rest);
+			if (!child)
+				return -ENOMEM;
+			rest = &child_rest;
+		} else {
+			child->owner = obj->owner;
+			(*rest)++;
+		}
+		ret = obj_init(child, child_kind, kind->defaults[i].name,
+			       node->subsys, node, rest);
+		if (child->node) {
+			obj->defaults[i] = child;
+			configfs_add_default_group(&child->own.su_group,
+						   &obj->own.su_group);
+		} else if (kind->separate) {
+			kfree(child);
+		}
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* The object is a subsystem of its own if @subsys is NULL. */
+static struct obj *obj_create(const struct kind *kind, const char *name,
+			      struct configfs_subsystem *subsys,
+			      struct node *parent)
+{
+	struct obj *rest, *obj = obj_alloc(kind, &rest);
+	int ret;
+
+	if (!obj)
+		return ERR_PTR(-ENOMEM);
+	ret = obj_init(obj, kind, name, subsys, parent, &rest);
+	if (ret) {
+		if (obj->node)
+			obj_destroy(obj);
+		else
+			kfree(obj);
+		return ERR_PTR(ret);
+	}
+	return obj;
+}
+
+static void check_su_mutex(enum callback cb, const struct node *node)
+{
+	struct mutex *mutex = &node->subsys->su_mutex;
+	bool locked = mutex_is_locked(mutex);
+
+	/* lockdep knows whether this thread holds it. */
+	if (IS_ENABLED(CONFIG_LOCKDEP) && debug_locks)
+		locked = lockdep_is_held(mutex);
+	if (!locked)
+		violation("%s without su_mutex", callback_names[cb]);
+}
+
+static bool node_is_closing(const struct node *node)
+{
+	for (; node; node = node->parent)
+		if (node->closing)
+			return true;
+	return false;
+}
+
+static struct obj *obj_make(struct config_group *group, const char *name)
+{
+	struct obj *parent = to_obj(&group->cg_item), *obj, *deep;
+	struct node *node = parent->node, *up;
+	int ret;
+
+	check_su_mutex(CB_MAKE, node);
+	if (group->cg_subsys != node->subsys)
+		violation("make in another subsystem");
+	ret = obj_begin(CB_MAKE, parent);
+	if (!ret && node_is_closing(node))
+		ret = -ENODEV;
+	if (!ret && READ_ONCE(knobs[CB_MAKE].null)) {
+		obj_end(CB_MAKE, parent, -ENOMEM);
+		return NULL;
+	}
+	obj = ret ? ERR_PTR(ret) : obj_create(parent->kind->child, name,
+					      node->subsys, node);
+	if (!IS_ERR(obj)) {
+		obj->node->made = true;
+		for (up = node; up; up = up->parent)
+			atomic_inc(&up->below);
+		for (deep = obj; deep->defaults[0]; deep = deep->defaults[0])
+			;
+		if (READ_ONCE(knobs[CB_MAKE].spoil))
+			obj_item(deep)->ci_type = NULL;
+	}
+	obj_end(CB_MAKE, parent, PTR_ERR_OR_ZERO(obj));
+	return obj;
+}
+
+static struct config_item *obj_make_item(struct config_group *group,
+					 const char *name)
+{
+	struct obj *obj = obj_make(group, name);
+
+	return IS_ERR_OR_NULL(obj) ? ERR_CAST(obj) : obj_item(obj);
+}
+
+static struct config_group *obj_make_group(struct config_group *group,
+					   const char *name)
+{
+	struct obj *obj = obj_make(group, name);
+
+	return IS_ERR_OR_NULL(obj) ? ERR_CAST(obj) : &obj->own.su_group;
+}
+
+static int obj_dependents(const struct obj *obj)
+{
+	int n = atomic_read(&obj->dependents);
+
+	for (int i = 0; i < MAX_DEFAULTS && obj->defaults[i]; i++)
+		n += obj_dependents(obj->defaults[i]);
+	return n;
+}
+
+/* An object that goes away must not be in use. */
+static void check_going(const char *what, struct obj *obj)
+{
+	struct node *node = obj->node;
+
+	/* Pairs with the barrier in running_inc() */
+	smp_mb();
+	if (atomic_read(&node->running))
+		violation("%s of %s with %d callbacks running", what,
+			  node->name, atomic_read(&node->running));
+	if (atomic_read(&node->below))
+		violation("%s of %s before that of %d below", what, node->name,
+			  atomic_read(&node->below));
+	if (atomic_read(&node->links))
+		violation("%s of %s with %d links in it", what, node->name,
+			  atomic_read(&node->links));
+	if (obj_dependents(obj) && !obj->kept)
+		violation("%s of %s with %d dependents", what, node->name,
+			  obj_dependents(obj));
+}
+
+static void check_leaving(enum callback cb, struct config_group *group,
+			  struct obj *obj)
+{
+	struct node *parent = to_obj(&group->cg_item)->node;
+
+	if (obj->node->parent != parent || !obj->node->made ||
+	    obj->node->dropped)
+		violation("%s of %s, which is not there", callback_names[cb],
+			  obj->node->name);
+	check_su_mutex(cb, obj->node);
+	check_not_gone(cb, parent);
+	check_going(callback_names[cb], obj);
+}
+
+static void obj_disconnect_notify(struct config_group *group,
+				  struct config_item *item)
+{
+	struct obj *obj = to_obj(item);
+
+	if (obj->node->gone)
+		violation("disconnect of %s twice", obj->node->name);
+	check_place(CB_DISCONNECT, obj);
+	WRITE_ONCE(obj->node->gone, true);
+	check_leaving(CB_DISCONNECT, group, obj);
+	callback_begin(CB_DISCONNECT, obj->node);
+	check_leaving(CB_DISCONNECT, group, obj);
+	callback_end(CB_DISCONNECT, obj->node, 0);
+}
+
+static void obj_drop_item(struct config_group *group, struct config_item *item)
+{
+	struct obj *obj = to_obj(item);
+	struct node *node = obj->node, *up;
+
+	kref_get(&node->ref);
+	if (!node->gone)
+		violation("drop of %s, which is not disconnected", node->name);
+	if (item->ci_parent || item->ci_group || !list_empty(&item->ci_entry))
+		violation("drop of %s, which is linked", node->name);
+	check_leaving(CB_DROP, group, obj);
+	callback_begin(CB_DROP, node);
+	check_leaving(CB_DROP, group, obj);
+	for (up = node->parent; up; up = up->parent)
+		atomic_dec(&up->below);
+	node->dropped = true;
+	callback_end(CB_DROP, node, 0);
+	obj_destroy(obj);
+	node_put(node);
+}
+
+const struct configfs_item_operations core_item_ops = {
+	.release		= obj_release,
+};
+
+const struct configfs_item_operations core_link_item_ops = {
+	.release		= obj_release,
+	.allow_link		= obj_allow_link,
+	.drop_link		= obj_drop_link,
+};
+
+const struct configfs_group_operations core_group_ops = {
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+};
+
+const struct configfs_group_operations core_item_maker_ops = {
+	.make_item		= obj_make_item,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+};
+
+const struct configfs_group_operations core_group_maker_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+};
+
+/*
+ * Registration
+ */
+
+/* Serializes registration and unregistration */
+static DEFINE_MUTEX(register_lock);
+static struct config_group *default_group;
+
+static ssize_t default_name_show(struct config_item *item, char *page)
+{
+	return sysfs_emit(page, "%s\n", config_item_name(item));
+}
+CONFIGFS_ATTR_RO(default_, name);
+
+static struct configfs_attribute *default_attrs[] = { &default_attr_name, NULL };
+
+static const struct config_item_type default_type = {
+	.ct_owner	= THIS_MODULE,
+	.ct_attrs	= default_attrs,
+};
+
+static struct obj *find_kept(const struct node *parent, const char *name)
+{
+	struct obj *obj;
+
+	guard(spinlock)(&objs_lock);
+	list_for_each_entry(obj, &objs, entry)
+		if (obj->kept && obj->node->parent == parent &&
+		    !strcmp(obj->node->name, name))
+			return obj;
+	return NULL;
+}
+
+/* Register a subsystem if @parent is NULL. */
+static struct obj *register_obj(struct obj *parent, const struct kind *kind,
+				const char *name)
+{
+	struct obj *obj = parent ? find_kept(parent->node, name) : NULL;
+	int ret;
+
+	if (!obj)
+		obj = obj_create(kind, name, parent ? parent->node->subsys : NULL,
+				 parent ? parent->node : NULL);
+	if (IS_ERR(obj))
+		return obj;
+	obj->node->closing = false;
+	WRITE_ONCE(obj->node->gone, false);
+	if (parent)
+		ret = configfs_register_group(&parent->own.su_group,
+					      &obj->own.su_group);
+	else
+		ret = configfs_register_subsystem(&obj->own);
+	if (ret) {
+		WRITE_ONCE(obj->node->gone, true);
+		obj_destroy(obj);
+		return ERR_PTR(ret);
+	}
+	obj->kept = false;
+	return obj;
+}
+
+static void unregister_obj(struct obj *obj)
+{
+	if (obj->node->parent)
+		configfs_unregister_group(&obj->own.su_group);
+	else
+		configfs_unregister_subsystem(&obj->own);
+	WRITE_ONCE(obj->node->gone, true);
+	check_going("unregistering", obj);
+	if (!obj->kept)
+		obj_destroy(obj);
+}
+
+/* A driver must not unregister a group with items in it, so prevent new ones. */
+static int obj_close(struct obj *obj)
+{
+	guard(mutex)(&obj->node->subsys->su_mutex);
+	if (atomic_read(&obj->node->below))
+		return -EBUSY;
+	obj->node->closing = true;
+	return 0;
+}
+
+static void unregister_default(void)
+{
+	if (default_group)
+		configfs_unregister_default_group(default_group);
+	default_group = NULL;
+}
+
+static int obj_undepend(struct obj *obj)
+{
+	if (!atomic_add_unless(&obj->dependents, -1, 0))
+		return -ENOENT;
+	configfs_undepend_item(obj_item(obj));
+	return 0;
+}
+
+static bool has_dependents(const struct obj *obj)
+{
+	return atomic_read(&obj->dependents);
+}
+
+static bool can_be_unregistered(const struct obj *obj)
+{
+	return obj->registered && !atomic_read(&obj->node->below);
+}
+
+static bool is_kept(const struct obj *obj)
+{
+	return obj->kept;
+}
+
+static struct obj *newest(bool (*is_one)(const struct obj *obj))
+{
+	struct obj *obj;
+
+	guard(spinlock)(&objs_lock);
+	list_for_each_entry_reverse(obj, &objs, entry)
+		if (is_one(obj))
+			return obj;
+	return NULL;
+}
+
+static void undo_all(void)
+{
+	struct obj *obj;
+
+	while ((obj = newest(has_dependents)))
+		obj_undepend(obj);
+	guard(mutex)(&register_lock);
+	unregister_default();
+	while ((obj = newest(can_be_unregistered))) {
+		obj->registered = false;
+		unregister_obj(obj);
+	}
+	while ((obj = newest(is_kept))) {
+		obj->kept = false;
+		obj_destroy(obj);
+	}
+}
+
+/*
+ * Commands
+ */
+
+#define MAX_WORDS	8
+
+static int set_knob(struct knob *knob, char *word)
+{
+	char *value = strchr(word, '=');
+
+	if (value)
+		*value++ = 0;
+	else
+		value = "";
+	if (!strcmp(word, "wait"))
+		knob->wait = true;
+	else if (!strcmp(word, "null"))
+		knob->null = true;
+	else if (!strcmp(word, "spoil"))
+		knob->spoil = true;
+	else if (!strcmp(word, "name"))
+		strscpy(knob->name, value);
+	else if (!strcmp(word, "depend"))
+		strscpy(knob->depend, value);
+	else if (!strcmp(word, "error"))
+		return kstrtoint(value, 0, &knob->error);
+	else if (!strcmp(word, "slow"))
+		return kstrtoint(value, 0, &knob->slow);
+	else if (!strcmp(word, "size"))
+		return kstrtoint(value, 0, &knob->size);
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int do_knob(char **words)
+{
+	int cb = match_string(callback_names, NR_CALLBACKS, words[0]);
+	struct knob new = { .size = -1 };
+	int ret = cb < 0 ? cb : 0;
+
+	while (!ret && *++words)
+		ret = set_knob(&new, *words);
+	if (ret)
+		return ret;
+	scoped_guard(mutex, &knob_lock) {
+		new.generation = knobs[cb].generation + 1;
+		knobs[cb] = new;
+	}
+	wake_up_all(&queue);
+	return 0;
+}
+
+static atomic_t *find_counter(const char *name)
+{
+	bool is_held = !strncmp(name, "held_", 5);
+	int i = match_string(count_names, NR_COUNTS, name);
+
+	if (i >= 0)
+		return &counts[i];
+	i = match_string(callback_names, NR_CALLBACKS, name + 5 * is_held);
+	if (i < 0)
+		return NULL;
+	return is_held ? &held[i] : &calls[i];
+}
+
+static int do_await(char **words)
+{
+	atomic_t *counter = find_counter(words[0]);
+	int value, ms;
+	long ret;
+
+	if (!counter || kstrtoint(words[1], 0, &value) ||
+	    kstrtoint(words[2] ?: "100000", 0, &ms))
+		return -EINVAL;
+	ret = wait_event_interruptible_timeout(queue,
+					       atomic_read(counter) >= value,
+					       msecs_to_jiffies(ms));
+	return ret > 0 ? 0 : ret ?: -ETIMEDOUT;
+}
+
+static int do_reset(char **words)
+{
+	scoped_guard(mutex, &knob_lock)
+		for (int i = 0; i < NR_CALLBACKS; i++)
+			knobs[i] = (struct knob) {
+				.size = -1,
+				.generation = knobs[i].generation + 1,
+			};
+	wake_up_all(&queue);
+	undo_all();
+	for (int i = 0; i < NR_CALLBACKS; i++)
+		atomic_set(&calls[i], 0);
+	for (int i = 0; i < NR_COUNTS; i++)
+		if (i != OBJECTS)
+			atomic_set(&counts[i], 0);
+	guard(spinlock)(&events_lock);
+	events_len = 0;
+	return 0;
+}
+
+static int do_depend(char **words)
+{
+	struct obj *obj = obj_find(words[0]);
+	int ret;
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ret = configfs_depend_item(obj->node->subsys, obj_item(obj));
+	if (!ret)
+		atomic_inc(&obj->dependents);
+	obj_put(obj);
+	return ret;
+}
+
+static int do_undepend(char **words)
+{
+	struct obj *obj = obj_find(words[0]);
+	int ret;
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ret = obj_undepend(obj);
+	obj_put(obj);
+	return ret;
+}
+
+static int do_register(char **words)
+{
+	bool is_subsys = !strcmp(words[0], "/");
+	struct obj *parent = NULL, *obj;
+	const struct named_kind *k;
+
+	for (k = core_kinds; k->name && strcmp(k->name, words[2]); k++)
+		;
+	if (!k->name)
+		return -EINVAL;
+	guard(mutex)(&register_lock);
+	if (!is_subsys)
+		parent = obj_find(words[0]);
+	if (IS_ERR(parent))
+		return PTR_ERR(parent);
+	obj = register_obj(parent, k->kind, words[1]);
+	if (parent)
+		obj_put(parent);
+	if (!IS_ERR(obj))
+		obj->registered = true;
+	return PTR_ERR_OR_ZERO(obj);
+}
+
+static int do_unregister(char **words)
+{
+	bool force = false, keep = false;
+	struct obj *obj;
+	int ret;
+
+	for (char **word = words + 1; *word; word++) {
+		force |= !strcmp(*word, "force");
+		keep |= !strcmp(*word, "keep");
+	}
+	guard(mutex)(&register_lock);
+	obj = obj_find(words[0]);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ret = !obj->registered ? -EINVAL : force ? 0 : obj_close(obj);
+	obj_put(obj);
+	if (ret)
+		return ret;
+	obj->registered = false;
+	obj->kept = keep;
+	unregister_obj(obj);
+	return 0;
+}
+
+static int do_register_default(char **words)
+{
+	struct config_group *group;
+	struct obj *parent;
+
+	guard(mutex)(&register_lock);
+	if (default_group)
+		return -EALREADY;
+	parent = obj_find(words[0]);
+	if (IS_ERR(parent))
+		return PTR_ERR(parent);
+	group = configfs_register_default_group(&parent->own.su_group, words[1],
+						&default_type);
+	obj_put(parent);
+	if (!IS_ERR(group))
+		default_group = group;
+	return PTR_ERR_OR_ZERO(group);
+}
+
+static int do_unregister_default(char **words)
+{
+	guard(mutex)(&register_lock);
+	if (!default_group)
+		return -ENOENT;
+	unregister_default();
+	return 0;
+}
+
+static char children[PATH_SIZE];
+
+static int do_children(char **words)
+{
+	struct config_item *item, *found;
+	struct config_group *group;
+	struct obj *obj;
+	int len = 0;
+
+	obj = obj_find(words[0]);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	group = &obj->own.su_group;
+	children[0] = 0;
+	scoped_guard(mutex, &obj->node->subsys->su_mutex)
+		list_for_each_entry(item, &group->cg_children, ci_entry) {
+			const char *name = config_item_name(item);
+
+			len += scnprintf(children + len, PATH_SIZE - len, "%s%s",
+					 len ? " " : "", name);
+			found = config_group_find_item(group, name);
+			if (found != item)
+				violation("%s cannot be found", name);
+			config_item_put(found);
+		}
+	obj_put(obj);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(char **words);
+	int nr_words;	/* minimum */
+} commands[] = {
+	{ "knob",		do_knob,		1 },
+	{ "await",		do_await,		2 },
+	{ "reset",		do_reset,		0 },
+	{ "depend",		do_depend,		1 },
+	{ "undepend",		do_undepend,		1 },
+	{ "register",		do_register,		3 },
+	{ "unregister",		do_unregister,		1 },
+	{ "register_default",	do_register_default,	2 },
+	{ "unregister_default",	do_unregister_default,	0 },
+	{ "children",		do_children,		1 },
+};
+
+static ssize_t command_store(struct kobject *kobj, struct kobj_attribute *attr,
+			     const char *buf, size_t len)
+{
+	char *text __free(kfree) = kstrdup(buf, GFP_KERNEL), *next;
+	char *words[MAX_WORDS + 1] = {};
+	int n = 0, ret = -EINVAL;
+
+	if (!text)
+		return -ENOMEM;
+	next = strim(text);
+	while (next && n < MAX_WORDS)
+		words[n++] = strsep(&next, " ");
+	for (int i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, words[0]) &&
+		    n > commands[i].nr_words)
+			ret = commands[i].fn(words + 1);
+	return ret ?: len;
+}
+
+static struct kobj_attribute command_attr = __ATTR_WO(command);
+
+static ssize_t counters_show(struct kobject *kobj, struct kobj_attribute *attr,
+			     char *buf)
+{
+	int i, len = 0;
+
+	for (i = 0; i < NR_CALLBACKS; i++)
+		len += sysfs_emit_at(buf, len, "%s %d\nheld_%s %d\n",
+				     callback_names[i], atomic_read(&calls[i]),
+				     callback_names[i], atomic_read(&held[i]));
+	for (i = 0; i < NR_COUNTS; i++)
+		len += sysfs_emit_at(buf, len, "%s %d\n", count_names[i],
+				     atomic_read(&counts[i]));
+	return len;
+}
+
+static struct kobj_attribute counters_attr = __ATTR_RO(counters);
+
+static ssize_t events_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	guard(spinlock)(&events_lock);
+	memcpy(buf, events, events_len);
+	return events_len;
+}
+
+static struct kobj_attribute events_attr = __ATTR_RO(events);
+
+static ssize_t children_show(struct kobject *kobj, struct kobj_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%s\n", children);
+}
+
+static struct kobj_attribute children_attr = __ATTR_RO(children);
+
+static struct attribute *control_attrs[] = {
+	&command_attr.attr,
+	&counters_attr.attr,
+	&events_attr.attr,
+	&children_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(control);
+
+static struct kobject *control_kobj;
+
+/*
+ * The module
+ */
+
+static struct obj *subsystems[4];
+
+struct configfs_subsystem *core_subsystem(void)
+{
+	return &subsystems[0]->own;
+}
+
+static void core_exit(void)
+{
+	if (control_kobj) {
+		sysfs_remove_groups(control_kobj, control_groups);
+		kobject_put(control_kobj);
+	}
+	undo_all();
+	for (int i = 0; i < ARRAY_SIZE(subsystems) && subsystems[i]; i++)
+		unregister_obj(subsystems[i]);
+	if (atomic_read(&counts[OBJECTS]))
+		violation("%d objects are left", atomic_read(&counts[OBJECTS]));
+}
+module_exit(core_exit);
+
+static int __init core_init(void)
+{
+	int ret = 0;
+
+	for (int i = 0; core_subsystems[i].name && !ret; i++) {
+		struct obj *obj = register_obj(NULL, core_subsystems[i].kind,
+					       core_subsystems[i].name);
+
+		if (IS_ERR(obj))
+			ret = PTR_ERR(obj);
+		else
+			subsystems[i] = obj;
+	}
+	if (!ret) {
+		control_kobj = kobject_create_and_add(THIS_MODULE->name,
+						      kernel_kobj);
+		ret = control_kobj ? sysfs_create_groups(control_kobj,
+							 control_groups) :
+				     -ENOMEM;
+	}
+	if (ret)
+		core_exit();
+	return ret;
+}
+module_init(core_init);

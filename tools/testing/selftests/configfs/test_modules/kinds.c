@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The subsystems of the module configfs_test:
+ *
+ * configfs_test/items/		for items; links are not allowed
+ * configfs_test/links/		for items; links are allowed
+ * configfs_test/trees/		for trees whose default groups are embedded
+ * configfs_test/groves/	for trees whose default groups are not
+ * configfs_test/empty/		neither mkdir(2) nor symlink(2) is allowed
+ * configfs_test2/items/	for items
+ *
+ * A tree can hold items, and has these default groups:
+ *
+ * a		holds items
+ * a/b		holds trees
+ * a/b/c	holds items
+ * a/b2		holds nothing
+ * d		holds trees
+ * e		holds nothing, not even links
+ * e/f		holds items
+ *
+ * Items and trees, with their default groups, have these attributes:
+ *
+ * value	read and write, initially "initial"
+ * ro		the name of the item
+ * wo		sets value
+ * blob		binary, at most 256 bytes, initially empty
+ * hidden, hidden_blob	not visible
+ */
+#include <linux/module.h>
+
+#include "core.h"
+
+static const struct kind item = {
+	.type = core_type(&core_link_item_ops, &core_group_ops),
+};
+
+static const struct kind items = {
+	.type = core_type(&core_link_item_ops, &core_item_maker_ops),
+	.child = &item,
+};
+
+static const struct kind tree;
+static const struct kind trees = {
+	.type = core_type(&core_link_item_ops, &core_group_maker_ops),
+	.child = &tree,
+};
+
+static const struct kind tree_a_b = {
+	.type = core_type(&core_link_item_ops, &core_group_maker_ops),
+	.child = &tree,
+	.defaults = { { "c", &items } },
+};
+
+static const struct kind tree_a = {
+	.type = core_type(&core_link_item_ops, &core_item_maker_ops),
+	.child = &item,
+	.defaults = { { "b", &tree_a_b }, { "b2", &item } },
+};
+
+static const struct kind tree_e = {
+	.type = core_type(&core_item_ops, &core_group_ops),
+	.defaults = { { "f", &items } },
+};
+
+#define TREE_DEFAULTS { { "a", &tree_a }, { "d", &trees }, { "e", &tree_e } }
+
+static const struct kind tree = {
+	.type = core_type(&core_link_item_ops, &core_item_maker_ops),
+	.child = &item,
+	.defaults = TREE_DEFAULTS,
+};
+
+static const struct kind grove = {
+	.type = core_type(&core_link_item_ops, &core_item_maker_ops),
+	.child = &item,
+	.defaults = TREE_DEFAULTS,
+	.separate = true,
+};
+
+static const struct kind top_items = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+	},
+	.child = &item,
+};
+
+static const struct kind top_links = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+	},
+	.child = &item,
+};
+
+static const struct kind top_trees = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+		.ct_group_ops	= &core_group_maker_ops,
+	},
+	.child = &tree,
+};
+
+static const struct kind top_groves = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+		.ct_group_ops	= &core_group_maker_ops,
+	},
+	.child = &grove,
+};
+
+static const struct kind nothing = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+	},
+};
+
+static const struct kind subsystem = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+	},
+	.defaults = {
+		{ "items", &top_items }, { "links", &top_links },
+		{ "trees", &top_trees }, { "groves", &top_groves },
+		{ "empty", &nothing },
+	},
+};
+
+static const struct kind subsystem2 = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+	},
+	.defaults = { { "items", &top_items } },
+};
+
+const struct named_kind core_subsystems[] = {
+	{ "configfs_test", &subsystem },
+	{ "configfs_test2", &subsystem2 },
+	{}
+};
+
+const struct named_kind core_kinds[] = {
+	{ "item", &item },
+	{ "items", &items },
+	{ "tree", &tree },
+	{ "grove", &grove },
+	{}
+};
+
+/* For configfs_test_other */
+EXPORT_SYMBOL_GPL(core_subsystem);
+
+MODULE_DESCRIPTION("Driver of the configfs selftests");
+MODULE_LICENSE("GPL");
