@@ -624,10 +624,15 @@ FIXTURE_TEARDOWN(busy)
 
 TEST_F(busy, rmdir_waits)
 {
+	int ret;
+
 	ASSERT_TRUE(task_start(&self->task[1], do_rmdir, "trees/P", NULL));
 	ASSERT_FALSE(comes("disconnect", 1));
 	ASSERT_EQ(0, release(variant->callback));
-	ASSERT_EQ(0, task_join(&self->task[0]));
+	ret = task_join(&self->task[0]);
+	/* A binary attribute is read twice, the rmdir may come in between */
+	if (strcmp(variant->callback, "bin_read") || ret != ENOENT)
+		ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, task_join(&self->task[1]));
 	ASSERT_TRUE(happened_before(at("-%s trees/P/a/b/c", variant->callback),
 				    "+disconnect trees/P"));

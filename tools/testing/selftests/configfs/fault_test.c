@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every allocation of an operation fails once, one after the other: the operation
+ * fails with ENOMEM and changes nothing, or it can do without, and what it makes
+ * is complete. See Documentation/fault-injection/.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "lib.h"
+
+#define NAMES	"configfs: fix NULL dereference when a name cannot be allocated"
+#define BINARY	"configfs: fix NULL dereference when a write to a binary attribute fails"
+
+/*
+ * Operations besides those of the library
+ */
+
+static int do_register(const char *how, const char *unused)
+{
+	return control("register", how);
+}
+
+static int do_unregister(const char *path, const char *unused)
+{
+	return control("unregister", path);
+}
+
+static int do_register_default(const char *how, const char *unused)
+{
+	return control("register_default", how);
+}
+
+static int do_unregister_default(const char *unused, const char *unused2)
+{
+	return control("unregister_default", "1");
+}
+
+static int do_depend(const char *path, const char *unused)
+{
+	return control("depend", path);
+}
+
+static int do_undepend(const char *path, const char *unused)
+{
+	return control("undepend", path);
+}
+
+/* It has been set up that this makes the driver depend on something. */
+static int do_store(const char *path, const char *unused)
+{
+	return do_write(path, "initial");
+}
+
+static int do_chmod(const char *path, const char *mode)
+{
+	return chmod(path, strtol(mode, NULL, 8)) ? errno : 0;
+}
+
+static int do_chown(const char *path, const char *owner)
+{
+	return chown(path, atoi(owner), -1) ? errno : 0;
+}
+
+static int do_list(const char *path, const char *unused)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY), ret = 0;
+	char buf[4096];
+
+	if (fd == -1)
+		return errno;
+	/* Not by readdir(3), which allocates, too */
+	if (syscall(__NR_getdents64, fd, buf, sizeof(buf)) <= 0)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+static int nothing(const char *unused, const char *unused2)
+{
+	return 0;
+}
+
+/* A new item has attributes that nobody has looked up yet. */
+static int remake(const char *path, const char *unused)
+{
+	return do_rmdir(path, NULL) ?: do_mkdir(path, NULL);
+}
+
+/*
+ * What is complete
+ */
+
+static bool item_is_whole(const struct operation *op)
+{
+	return !strcmp("blob ro value wo", listing_of(op->undo_a)) &&
+	       !strcmp("initial", value_of(at("%s/value", op->undo_a))) &&
+	       !do_write(at("%s/blob", op->undo_a), "x") &&
+	       !strcmp("x", value_of(at("%s/blob", op->undo_a)));
+}
+
+static bool op_tree_is_whole(const struct operation *op)
+{
+	return tree_is_whole(op->undo_a);
+}
+
+static bool default_is_whole(const struct operation *op)
+{
+	return !strcmp("name", listing_of("trees/extra")) &&
+	       !strcmp("extra", value_of("trees/extra/name"));
+}
+
+static bool link_is_whole(const struct operation *op)
+{
+	return !strcmp("t", value_of(at("%s/ro", op->b)));
+}
+
+static bool is_written(const struct operation *op)
+{
+	return !strcmp(op->b, value_of(op->a));
+}
+
+static bool is_depended_on(const struct operation *op)
+{
+	return do_rmdir(op->undo_a, NULL) == EBUSY;
+}
+
+FIXTURE(fault)
+{
+	struct baseline base;
+};
+
+/**
+ * @prepare:	directories to be made first
+ * @op:		the operation
+ * @undo_first:	start where undoing it leads to
+ * @least:	it needs so many allocations
+ * @needs:	a patch; @crashes without it
+ */
+FIXTURE_VARIANT(fault)
+{
+	const char *prepare[3];
+	struct operation op;
+	bool undo_first;
+	int least;
+	const char *needs;
+	bool crashes;
+};
+
+#define PATH_OP(_fn, _undo, _path, _complete)			\
+	.op = {							\
+		.fn = _fn,					\
+		.a = _path,					\
+		.undo = _undo,					\
+		.undo_a = _path,				\
+		.complete = _complete,				\
+	}
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_an_item) {
+	PATH_OP(do_mkdir, do_rmdir, "items/n", item_is_whole),
+	.least = 5,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_an_item_with_a_long_name) {
+	PATH_OP(do_mkdir, do_rmdir, "items/" LONG_NAME, item_is_whole),
+	.least = 5,
+	.needs = NAMES,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_an_item_below) {
+	.prepare = { "trees/X" },
+	PATH_OP(do_mkdir, do_rmdir, "trees/X/a/b/c/n", item_is_whole),
+	.least = 5,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_a_tree) {
+	PATH_OP(do_mkdir, do_rmdir, "trees/X", op_tree_is_whole),
+	.least = 50,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_a_tree_below) {
+	.prepare = { "trees/O" },
+	PATH_OP(do_mkdir, do_rmdir, "trees/O/a/b/X", op_tree_is_whole),
+	.least = 50,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_a_tree_of_separate_groups) {
+	PATH_OP(do_mkdir, do_rmdir, "groves/X", op_tree_is_whole),
+	.least = 50,
+};
+
+FIXTURE_VARIANT_ADD(fault, rmdir) {
+	.prepare = { "trees/X" },
+	PATH_OP(do_rmdir, do_mkdir, "trees/X", NULL),
+};
+
+FIXTURE_VARIANT_ADD(fault, register_group) {
+	.op = {
+		.fn = do_register,
+		.a = ". dyn tree",
+		.undo = do_unregister,
+		.undo_a = "dyn",
+		.complete = op_tree_is_whole,
+	},
+	.least = 50,
+};
+
+FIXTURE_VARIANT_ADD(fault, register_group_with_a_long_name) {
+	.op = {
+		.fn = do_register,
+		.a = "trees " LONG_NAME " items",
+		.undo = do_unregister,
+		.undo_a = "trees/" LONG_NAME,
+		.complete = item_is_whole,
+	},
+	.least = 5,
+	.needs = NAMES,
+	.crashes = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, register_default_group) {
+	.op = {
+		.fn = do_register_default,
+		.a = "trees extra",
+		.undo = do_unregister_default,
+		.complete = default_is_whole,
+	},
+	.least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, register_subsystem) {
+	.op = {
+		.fn = do_register,
+		.a = "/ configfs_test3 tree",
+		.undo = do_unregister,
+		.undo_a = "../configfs_test3",
+		.complete = op_tree_is_whole,
+	},
+	.least = 50,
+};
+
+FIXTURE_VARIANT_ADD(fault, symlink) {
+	.prepare = { "items/t", "links/l" },
+	.op = {
+		.fn = do_symlink,
+		.a = "items/t",
+		.b = "links/l/link",
+		.undo = do_unlink,
+		.undo_a = "links/l/link",
+		.complete = link_is_whole,
+	},
+	.least = 3,
+};
+
+FIXTURE_VARIANT_ADD(fault, read) {
+	.prepare = { "items/t" },
+	PATH_OP(do_read, nothing, "items/t/value", NULL),
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, first_read) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_read,
+		.a = "items/t/value",
+		.undo = remake,
+		.undo_a = "items/t",
+	},
+	.least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, write) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_write,
+		.a = "items/t/value",
+		.b = "written",
+		.undo = do_write,
+		.undo_a = "items/t/value",
+		.undo_b = "initial",
+		.complete = is_written,
+	},
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, binary_read) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_read,
+		.a = "items/t/blob",
+		.undo = do_write,
+		.undo_a = "items/t/blob",
+		.undo_b = "data",
+	},
+	.undo_first = true,
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, binary_write) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_write,
+		.a = "items/t/blob",
+		.b = "written",
+		.undo = do_write,
+		.undo_a = "items/t/blob",
+		.undo_b = "initial",
+		.complete = is_written,
+	},
+	.undo_first = true,
+	.least = 2,
+	.needs = BINARY,
+};
+
+FIXTURE_VARIANT_ADD(fault, listing) {
+	.prepare = { "trees/X" },
+	PATH_OP(do_list, nothing, "trees/X/a", NULL),
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, chmod) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_chmod,
+		.a = "items/t/value",
+		.b = "600",
+		.undo = do_chmod,
+		.undo_a = "items/t/value",
+		.undo_b = "644",
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, chown_of_a_directory) {
+	.prepare = { "items/t" },
+	.op = {
+		.fn = do_chown,
+		.a = "items/t",
+		.b = "1",
+		.undo = do_chown,
+		.undo_a = "items/t",
+		.undo_b = "0",
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, depend) {
+	.prepare = { "items/t" },
+	PATH_OP(do_depend, do_undepend, "items/t", is_depended_on),
+};
+
+FIXTURE_VARIANT_ADD(fault, depend_in_a_callback) {
+	.prepare = { "items/t", "items/caller" },
+	.op = {
+		.fn = do_store,
+		.a = "items/caller/value",
+		.undo = do_undepend,
+		.undo_a = "items/t",
+		.complete = is_depended_on,
+	},
+};
+
+FIXTURE_SETUP(fault)
+{
+	const char *reason = fail_nth_init();
+
+	test_begin(&self->base);
+	if (reason)
+		SKIP(return, "%s", reason);
+	for (size_t i = 0; variant->prepare[i]; i++)
+		ASSERT_EQ(0, do_mkdir(variant->prepare[i], NULL));
+	if (variant->undo_first)
+		ASSERT_EQ(0, variant->op.undo(variant->op.undo_a,
+					      variant->op.undo_b));
+	ASSERT_EQ(0, knob("store name=caller depend=items/t"));
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	TEST_END(&self->base);
+}
+
+TEST_F_TIMEOUT(fault, every_allocation_fails_once, 300)
+{
+	if (variant->crashes)
+		NEEDS_OR_CRASHES(return, variant->needs);
+	else if (variant->needs)
+		NEEDS(variant->needs);
+	ASSERT_LE(variant->least, fail_each(&variant->op));
+}
+
+int main(int argc, char **argv)
+{
+	test_init();
+	fail_init();
+	return test_harness_run(argc, argv);
+}
