@@ -630,7 +630,7 @@ TEST_F(busy, rmdir_waits)
 	ASSERT_FALSE(comes("disconnect", 1));
 	ASSERT_EQ(0, release(variant->callback));
 	ret = task_join(&self->task[0]);
-	/* A binary attribute is read twice, the rmdir may come in between */
+	/* The first of two calls of bin_read was held: rmdir may come next */
 	if (strcmp(variant->callback, "bin_read") || ret != ENOENT)
 		ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, task_join(&self->task[1]));

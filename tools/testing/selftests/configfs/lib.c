@@ -325,9 +325,10 @@ bool tree_is_whole(const char *path)
 static void snap_stat(FILE *out, const char *path, const struct stat *st,
 		      unsigned int flags)
 {
-	fprintf(out, "%s mode %o ino %lu nlink %lu owner %u:%u", path,
-		st->st_mode, (unsigned long)st->st_ino,
+	fprintf(out, "%s mode %o nlink %lu owner %u:%u", path, st->st_mode,
 		(unsigned long)st->st_nlink, st->st_uid, st->st_gid);
+	if (!(flags & SNAP_NO_INODES))
+		fprintf(out, " ino %lu", (unsigned long)st->st_ino);
 	if (!(flags & SNAP_NO_TIMES))
 		fprintf(out, " mtime %ld.%09ld ctime %ld.%09ld",
 			(long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
@@ -945,7 +946,9 @@ const char *fail_nth_init(void)
 
 int fail_each(const struct operation *op)
 {
-	char *before = snapshot(SNAP_NO_CALLS | SNAP_NO_TIMES);
+	const unsigned int flags = SNAP_NO_CALLS | SNAP_NO_TIMES;
+	char *before = snapshot(flags);
+	char *undone = snapshot(flags | SNAP_NO_INODES);
 	int nth, failed = 0, ret, failures = 0;
 	struct baseline base;
 	bool good = true;
@@ -959,18 +962,22 @@ int fail_each(const struct operation *op)
 		if (!ret) {
 			good = !op->complete || op->complete(op);
 			good = !op->undo(op->undo_a, op->undo_b) && good;
+			good = good && unchanged(undone, flags | SNAP_NO_INODES);
+			/* It may be another object that is there now */
+			free(before);
+			before = snapshot(flags);
 		} else if (ret == ENOMEM && failed == 1) {
 			failures++;
 		} else {
 			ksft_print_msg("%s\n", strerror(ret));
 			good = false;
 		}
-		good = good && settled(&base) &&
-		       unchanged(before, SNAP_NO_CALLS | SNAP_NO_TIMES);
+		good = good && settled(&base) && unchanged(before, flags);
 		/* There were less than nth allocations: done */
 		if (failed != 1)
 			break;
 	}
+	free(undone);
 	free(before);
 	if (failed != 0)
 		good = false;

@@ -169,6 +169,7 @@ bool tree_is_whole(const char *path);
  */
 #define SNAP_NO_CALLS	1	/* ignore the number of calls */
 #define SNAP_NO_TIMES	2	/* ignore mtime and ctime */
+#define SNAP_NO_INODES	4	/* ignore inode numbers */
 char *snapshot(unsigned int flags);
 bool unchanged(const char *before, unsigned int flags);
 

@@ -363,7 +363,7 @@ TEST_F(asked, its_target_stays)
 		EXPECT_FALSE(comes("disconnect", 1));
 		ASSERT_EQ(0, release("allow_link"));
 
-		/* One of them wins, and the other one is refused */
+		/* Either the link is in the way, or the target goes */
 		if (!task_join(&self->task[0])) {
 			EXPECT_EQ(EBUSY, task_join(&self->task[1]));
 			EXPECT_EQ(0, counter("drop_link"));

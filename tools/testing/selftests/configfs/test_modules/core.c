@@ -1361,7 +1361,7 @@ static int do_children(char **words)
 	children[0] = 0;
 	scoped_guard(mutex, &obj->node->subsys->su_mutex)
 		list_for_each_entry(item, &group->cg_children, ci_entry) {
-			const char *name = config_item_name(item);
+			const char *name = config_item_name(item) ?: "";
 
 			len += scnprintf(children + len, PATH_SIZE - len, "%s%s",
 					 len ? " " : "", name);
