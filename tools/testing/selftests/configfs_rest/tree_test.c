@@ -1448,26 +1448,6 @@ FIXTURE_TEARDOWN(single)
 	EXPECT_TRUE(test_end(&self->base));
 }
 
-/* A link whose target goes while the driver is thinking about it */
-TEST_F(single, target_goes_during_symlink)
-{
-	static const char * const targets[] = { "trees/X", "trees/X/a/b/c" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
-		ASSERT_EQ(0, control("reset", "1"));
-		ASSERT_EQ(0, hold("allow_link"));
-		ASSERT_TRUE(task_start(&self->task[0], do_symlink, targets[i],
-				       "items/l/link"));
-		ASSERT_TRUE(wait_counter("allow_link", 1));
-		ASSERT_EQ(0, do_rmdir("trees/X"));
-		ASSERT_EQ(0, release("allow_link"));
-		ASSERT_EQ(ENOENT, task_join(&self->task[0]));
-		ASSERT_EQ(1, counter("drop_link"));
-		ASSERT_EQ(0, listed("items/l/link"));
-		ASSERT_EQ(0, do_mkdir("trees/X"));
-	}
-}
-
 /*
  * symlink(2) unlocks its directory to look for the target. Who has that name
  * made meanwhile has it alone.
@@ -1581,10 +1561,6 @@ TEST_F(single, rmdir_that_waits)
 		  task_rmdir, "trees/X/d/n", NULL, ENOTEMPTY },
 		{ do_symlink, "items/l", "trees/X/e/link",
 		  task_unlink, "trees/X/e/link", NULL, ENOTEMPTY },
-		{ do_symlink, "trees/X", "items/l/link",
-		  task_unlink, "items/l/link", NULL, EBUSY },
-		{ do_symlink, "trees/X/a/b", "items/l/link",
-		  task_unlink, "items/l/link", NULL, EBUSY },
 		{ control, "depend", TEST_MODULE "/trees/X",
 		  control, "undepend", TEST_MODULE "/trees/X", EBUSY },
 		{ control, "depend", TEST_MODULE "/trees/X/e/f",
