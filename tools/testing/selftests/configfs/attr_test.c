@@ -16,7 +16,7 @@
 #define BLOB_MAX	256
 
 /*
- * A buffer of which only the first @len bytes can be accessed
+ * A buffer whose first @len bytes are accessible, and nothing after them
  */
 static char *edge(size_t len)
 {
@@ -81,7 +81,7 @@ TEST_F(attr, text_is_read_in_parts)
 	ASSERT_EQ(1, lseek(self->fd, 1, SEEK_SET));
 	ASSERT_EQ(1, read(self->fd, self->buf, 1));
 	ASSERT_EQ('n', self->buf[0]);
-	/* All of that from one buffer */
+	/* All these reads use the buffer that one call of show has filled */
 	ASSERT_EQ(1, counter("show"));
 }
 
@@ -157,7 +157,7 @@ TEST_F(attr, text_bad_addresses)
 	ASSERT_EQ(EFAULT, errno);
 	ASSERT_EQ(0, lseek(self->fd, 0, SEEK_CUR));
 
-	/* A part of the buffer can be accessed */
+	/* Only a part of the buffer is accessible */
 	ASSERT_EQ(2, read(self->fd, edge(2), 4));
 	ASSERT_EQ(2, lseek(self->fd, 0, SEEK_CUR));
 
@@ -180,12 +180,18 @@ TEST_F(attr, text_buffer_bad_in_part)
 		ASSERT_EQ(EFAULT, errno);
 	}
 	ASSERT_TRUE(unchanged(before, 0));
-	/* configfs does not read more than it can use */
+	/* What was not stored must not be read either */
+	ASSERT_EQ(0, do_write("items/x/value", "good"));
+	ASSERT_EQ(5, pread(self->fd, self->buf, sizeof(self->buf), 0));
+	ASSERT_EQ(-1, write(self->fd, edge(2), 8));
+	ASSERT_EQ(5, pread(self->fd, self->buf, sizeof(self->buf), 0));
+	ASSERT_EQ(0, memcmp(self->buf, "good\n", 5));
+	/* The bytes after the first 4095 need not be accessible */
 	ASSERT_EQ(4095, write(self->fd, edge(4095), 8192));
 	ASSERT_EQ(4095, counter("store_len"));
 }
 
-/* Flags that shells and other programs use make no difference */
+/* Common flags of open(2), such as those used by shells, have no effect */
 TEST_F(attr, text_flags_of_open)
 {
 	static const int flags[] = {
@@ -226,7 +232,7 @@ static int do_open(const char *path, const char *mode)
 
 TEST_F(attr, text_permissions)
 {
-	/* Without show or store, not even root can, whatever the mode */
+	/* Without show or store, even root cannot read or write them */
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(-EACCES, open_for("items/x/ro", O_WRONLY));
 		ASSERT_EQ(-EACCES, open_for("items/x/ro", O_RDWR));
@@ -238,7 +244,7 @@ TEST_F(attr, text_permissions)
 	}
 	ASSERT_EQ(-ENOENT, open_for("items/x/hidden", O_RDONLY));
 
-	/* Mode and owner persist when nobody uses the file */
+	/* Mode and owner persist while no process has the file open */
 	ASSERT_EQ(0, in_child(1000, do_open, "items/x/value", "r"));
 	ASSERT_EQ(EACCES, in_child(1000, do_open, "items/x/value", "w"));
 	ASSERT_EQ(0, chmod("items/x/value", 0600));
@@ -260,7 +266,7 @@ TEST_F(attr, blob_is_written_when_it_is_closed)
 	ASSERT_EQ(3, write(fd, "abc", 3));
 	ASSERT_EQ(2, write(fd, "de", 2));
 	ASSERT_STREQ("0123456789", value_of("items/x/blob"));
-	/* It is the last close that counts */
+	/* bin_write is called only on the last close */
 	other = dup(fd);
 	ASSERT_LE(0, other);
 	ASSERT_EQ(0, close(fd));
@@ -341,7 +347,7 @@ TEST_F(attr, blob_too_large)
 	ASSERT_EQ('x', self->buf[BLOB_MAX - 1]);
 	ASSERT_EQ(0, close(fd));
 
-	/* The driver has more than fits */
+	/* The driver reports more than cb_max_size */
 	ASSERT_EQ(0, knob("bin_read size=%d", BLOB_MAX + 1));
 	ASSERT_EQ(EFBIG, do_read("items/x/blob", NULL));
 }
@@ -358,7 +364,7 @@ TEST_F(attr, blob_the_driver_may_fail)
 	ASSERT_EQ(10, read(fd, self->buf, sizeof(self->buf)));
 	ASSERT_EQ(0, close(fd));
 
-	/* There is no way to report an error of bin_write */
+	/* Errors of bin_write cannot be reported to userspace */
 	ASSERT_EQ(0, knob("bin_write error=%d", EOVERFLOW));
 	ASSERT_EQ(0, do_write("items/x/blob", "x"));
 	ASSERT_STREQ("0123456789", value_of("items/x/blob"));
@@ -455,7 +461,7 @@ TEST_F(failed_write, can_be_tried_again)
 	ASSERT_STREQ("abc", value_of("items/x/blob"));
 }
 
-/* A failed write does not turn the file into one for writing */
+/* After a failed write, the file can still be read: it is not in write mode */
 TEST_F(failed_write, then_a_read)
 {
 	int fd = open("items/x/blob", O_RDWR);
@@ -493,7 +499,7 @@ TEST_F(attr, blob_written_in_part)
 	ASSERT_STREQ("xxx", value_of("items/x/blob"));
 }
 
-/* The attribute has shrunk since the driver was asked for its size */
+/* bin_read first reports a size, but then returns less data */
 TEST_F(attr, blob_shrinks_while_it_is_read)
 {
 	int fd = open("items/x/blob", O_RDONLY);
@@ -564,8 +570,9 @@ static void tick(void)
 }
 
 /*
- * cp(1) checks that it opens the file that it has seen before, and tar(1) that the
- * file has not changed while it was read.
+ * cp(1) compares inode numbers to check that it opened the file that it had
+ * looked up, and tar(1) compares times to check that the file did not change
+ * while it was being read.
  */
 static void check_stays(struct __test_metadata *_metadata, bool number)
 {
@@ -620,7 +627,7 @@ TEST_F(attr, status_number_is_unique)
 	DIR *dir;
 
 	NEEDS(NUMBERS);
-	/* Once without and once with dentries */
+	/* In the second round, dentries exist already */
 	for (int i = 0; i < 2; i++) {
 		n = 0;
 		dir = opendir("items/x");

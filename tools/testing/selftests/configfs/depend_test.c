@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * configfs_depend_item(): an item, or a group, that somebody in the kernel depends
- * on is not removed before configfs_undepend_item(). Drivers call this from
- * outside of configfs, or, as configfs_depend_item_unlocked(), from a callback of
- * the same or of another subsystem.
+ * configfs_depend_item() pins an item or group: it cannot be removed until
+ * configfs_undepend_item() is called. Drivers call it from outside of configfs;
+ * from a callback, in the same or in another subsystem, they use
+ * configfs_depend_item_unlocked().
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,7 +27,10 @@ static int from_outside(const char *path, const char *unused)
 	return control("depend", path);
 }
 
-/* The callback returns what it got; it has an item for itself. */
+/*
+ * The store callback of @caller depends on @path and returns the result.
+ * @caller is an attribute of an item that is used for nothing else.
+ */
 static int from_callback(const char *path, const char *caller)
 {
 	int ret;
@@ -51,9 +54,9 @@ FIXTURE(depend)
 };
 
 /**
- * @fn:		how it is done, with @caller
- * @caller:	whose callback does it, an attribute
- * @crashes:	this way of doing it is one of the bugs
+ * @fn:		calls configfs_depend_item() or the _unlocked() variant
+ * @caller:	attribute whose store callback makes the call, if any
+ * @crashes:	kernels without the LOCKS patch cannot do this safely
  */
 FIXTURE_VARIANT(depend)
 {
@@ -71,7 +74,7 @@ FIXTURE_VARIANT_ADD(depend, from_callback) {
 	.caller = "items/caller/value",
 };
 
-/* The caller is in the other subsystem, or the target is */
+/* The caller is in the second subsystem, most targets are in the first */
 FIXTURE_VARIANT_ADD(depend, from_callback_elsewhere) {
 	.fn = from_callback,
 	.caller = "../configfs_test2/items/caller/value",
@@ -94,19 +97,19 @@ FIXTURE_TEARDOWN(depend)
 	TEST_END(&self->base);
 }
 
-/* Where a lock inversion would be reported, the whole test is for kernels without. */
+/* Skip the whole test if this variant would trigger the lock inversion. */
 #define NEEDS_LOCKS() do {				\
 	if (variant->crashes)				\
 		NEEDS_OR_CRASHES(return, LOCKS);		\
 } while (0)
 
-/* @target is not removed by rmdir(2) of @dir until nobody depends on it. */
+/* rmdir(2) of @dir must fail until all dependencies on @target are gone. */
 #define STAYS(_target, _dir) do {					\
 	struct row refused[] = { { do_rmdir, _dir, NULL, EBUSY }, {} };	\
 									\
 	ASSERT_EQ(0, variant->fn(_target, variant->caller));		\
 	ASSERT_TRUE(rows_refused(refused)) {				\
-		TH_LOG("somebody depends on %s", _target);		\
+		TH_LOG("despite a dependency on %s", _target);		\
 	}								\
 	ASSERT_EQ(0, variant->fn(_target, variant->caller));		\
 	ASSERT_EQ(0, undepend(_target, NULL));				\
@@ -146,7 +149,7 @@ TEST_F(depend, default_groups_stay)
 		STAYS(groups[i], "trees/X");
 }
 
-/* What somebody depends on can be used, and so can all around it. */
+/* A dependency blocks only rmdir(2) of its target, and nothing else. */
 TEST_F(depend, nothing_else_is_refused)
 {
 	NEEDS_LOCKS();
@@ -164,7 +167,7 @@ TEST_F(depend, nothing_else_is_refused)
 	ASSERT_EQ(0, do_rmdir("trees/X", NULL));
 }
 
-/* Groups that are never removed, up to the subsystem, can be depended on. */
+/* Drivers may also depend on groups that rmdir(2) never removes. */
 TEST_F(depend, subsystem)
 {
 	static const char * const targets[] = {
@@ -172,7 +175,8 @@ TEST_F(depend, subsystem)
 	};
 	struct row refused[] = { { do_rmdir, NULL, NULL, EPERM }, {} };
 
-	NEEDS_OR_CRASHES(return, LOCKS);
+	if (variant->caller)
+		NEEDS_OR_CRASHES(return, LOCKS);
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 		refused[0].a = strcmp(targets[i], ".") ? targets[i] : SUBSYS_DIR;
 		ASSERT_EQ(0, variant->fn(targets[i], variant->caller));
@@ -181,7 +185,7 @@ TEST_F(depend, subsystem)
 	}
 }
 
-/* Nobody depends on what is not there yet. */
+/* Depending on an item fails until mkdir(2) has finished making it. */
 TEST_F(depend, item_that_is_being_made)
 {
 	static const char * const targets[] = {
@@ -201,7 +205,7 @@ TEST_F(depend, item_that_is_being_made)
 	ASSERT_EQ(0, do_rmdir("trees/Y", NULL));
 }
 
-/* Nor on what is on its way out, whichever callback that has come to. */
+/* It also fails once rmdir(2) has reached one of the removal callbacks. */
 TEST_F(depend, item_that_is_being_removed)
 {
 	static const char * const callbacks[] = { "disconnect", "drop" };
@@ -221,8 +225,8 @@ TEST_F(depend, item_that_is_being_removed)
 }
 
 /*
- * While rmdir(2) waits for a callback, it is decided already or still open: one
- * of the two is refused.
+ * While rmdir(2) waits for a running callback, either of the two may win, but
+ * exactly one of them must fail.
  */
 TEST_F(depend, while_rmdir_waits)
 {
@@ -258,14 +262,15 @@ TEST_F(depend, while_rmdir_waits)
 	}
 }
 
-/* A group that a driver has registered, or a subsystem, and what is in it */
+/* Groups and subsystems registered by a driver, and groups below them */
 TEST_F(depend, registered_groups)
 {
 	static const char * const targets[] = {
 		"dyn", "dyn/a/b/c", "../configfs_test3", "../configfs_test3/d",
 	};
 
-	NEEDS_OR_CRASHES(return, LOCKS);
+	if (variant->caller)
+		NEEDS_OR_CRASHES(return, LOCKS);
 	ASSERT_EQ(0, control("register", ". dyn tree"));
 	ASSERT_EQ(0, control("register", "/ configfs_test3 tree"));
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
@@ -282,8 +287,8 @@ TEST_F(depend, registered_groups)
 }
 
 /*
- * A driver that unregisters a group in spite of those who depend on it: their
- * dependencies end with it, not with the one that it registers next.
+ * A driver unregisters a group while there are dependencies on it. They end
+ * with the registration and must not carry over if it is registered again.
  */
 FIXTURE(orphan)
 {
@@ -291,9 +296,9 @@ FIXTURE(orphan)
 };
 
 /**
- * @group:	what is unregistered
- * @how:	it is registered
- * @target:	it, or what is in it
+ * @group:	path of the group or subsystem
+ * @how:	arguments of the command "register" for @group
+ * @target:	what to depend on: @group or a default group below it
  */
 FIXTURE_VARIANT(orphan)
 {
@@ -345,12 +350,12 @@ TEST_F(orphan, undepend_after_unregistering)
 TEST_F(orphan, undepend_after_registering_again)
 {
 	if (variant->how[0] == '/')
-		SKIP(return, "a subsystem is another one then");
+		SKIP(return, "a subsystem is not reused when registered again");
 	NEEDS_OR_CRASHES(return, UNDEPEND);
 	ASSERT_EQ(0, control("depend", variant->target));
 	ASSERT_EQ(0, control("unregister", at("%s keep", variant->group)));
 	ASSERT_EQ(0, control("register", variant->how));
-	/* One of each */
+	/* One dependency on each registration; drop both */
 	ASSERT_EQ(0, control("depend", variant->target));
 	ASSERT_EQ(0, undepend(variant->target, NULL));
 	ASSERT_EQ(0, undepend(variant->target, NULL));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mkdir(2) and rmdir(2): items and groups come and go together with their attributes
- * and default groups.
+ * mkdir(2) and rmdir(2) must create and remove items and groups together with
+ * all their attributes and default groups.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,9 +28,9 @@ FIXTURE(tree)
 };
 
 /**
- * @outer:	directory to make first
- * @parent:	directory that the tree is made in
- * @top:	the tree
+ * @outer:	directory to create first, or NULL
+ * @parent:	parent directory of the tree
+ * @top:	path of the tree
  */
 FIXTURE_VARIANT(tree)
 {
@@ -81,7 +81,7 @@ TEST_F(tree, comes_and_goes_as_a_whole)
 	ASSERT_TRUE(tree_is_whole(top));
 	ASSERT_EQ(nlink + 1, nlink_of(variant->parent));
 	ASSERT_EQ(1, counter("make"));
-	/* The module counts one call per directory */
+	/* The module counts only one call of is_visible() per directory */
 	ASSERT_EQ(NR_TREE_DIRS, counter("visible"));
 	for (int i = 0; i < NR_TREE_DIRS; i++) {
 		ASSERT_EQ(0, lstat(at("%s%s", top, tree_dirs[i].path), &st));
@@ -182,7 +182,7 @@ TEST_F(tree, is_removed_only_when_empty)
 	ASSERT_EQ(0, do_rmdir(variant->top, NULL));
 }
 
-/* Drivers find their items in the order of mkdir(2) */
+/* cg_children must list the items in the order in which they were created */
 TEST_F(tree, children_in_order)
 {
 	ASSERT_EQ(0, do_mkdir(variant->top, NULL));
@@ -246,7 +246,7 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* Whether mtime has changed since the last call, which has set it to 1 s */
+/* Whether mtime has changed since the last call. Resets it to 1 s. */
 static bool has_changed(const char *path)
 {
 	const struct timespec old[2] = { { 1, 0 }, { 1, 0 } };
@@ -256,7 +256,7 @@ static bool has_changed(const char *path)
 	if (stat(path, &st))
 		return false;
 	changed = !same_time(&st.st_mtim, &old[1]);
-	/* Whatever sets mtime also sets ctime */
+	/* mtime and ctime must be updated together */
 	if (changed && !same_time(&st.st_mtim, &st.st_ctim))
 		return false;
 	return !utimensat(AT_FDCWD, path, old, 0) && changed;
@@ -335,7 +335,7 @@ TEST_F(tree, process_inside)
 		ASSERT_LT(0, getdents(dir));
 		ASSERT_EQ(0, control("reset", NULL));
 		ASSERT_EQ(0, do_rmdir(top, NULL));
-		/* A new tree of the same name makes no difference */
+		/* A new tree of the same name must not change the results */
 		if (again)
 			ASSERT_EQ(0, do_mkdir(top, NULL));
 
@@ -361,7 +361,7 @@ TEST_F(tree, process_inside)
 			ASSERT_EQ(pos, lseek(dir, pos, SEEK_SET));
 		ASSERT_EQ(0, fchmod(dir, 0700));
 
-		/* An attribute can be read if its buffer was filled before */
+		/* Only a buffer filled before rmdir(2) can still be read */
 		ASSERT_EQ(0, nlink_of_fd(unread));
 		ASSERT_EQ(-1, read(unread, buf, sizeof(buf)));
 		ASSERT_EQ(ENOENT, errno);
@@ -371,7 +371,7 @@ TEST_F(tree, process_inside)
 		ASSERT_EQ(ENOENT, errno);
 		ASSERT_EQ(-1, read(blob_in, buf, sizeof(buf)));
 		ASSERT_EQ(ENOENT, errno);
-		/* The driver would get this on the last close */
+		/* The last close must not pass this to bin_write any more */
 		ASSERT_EQ(2, write(blob_out, "xx", 2));
 		ASSERT_EQ(0, close(blob_out));
 		ASSERT_EQ(0, counter("bin_write") + counter("bin_read") +
@@ -441,7 +441,7 @@ TEST_F(tree, mounts_on_attributes)
 	}
 }
 
-/* A mount on the item itself keeps it from being removed */
+/* An item cannot be removed while something is mounted on it */
 TEST_F(tree, mounts_on_top)
 {
 	const char *top = self->top;
@@ -456,7 +456,7 @@ TEST_F(tree, mounts_on_top)
 }
 
 /*
- * Drivers that refuse or are slow
+ * Drivers that fail or are slow
  */
 
 FIXTURE(driver)
@@ -485,7 +485,7 @@ TEST_F(driver, may_refuse)
 		{ "make error=28",	ENOSPC },
 		{ "make error=13",	EACCES },
 		{ "make null",		ENOMEM },
-		/* The driver made something that configfs refuses */
+		/* The driver returns an item that configfs cannot attach */
 		{ "make spoil",		EINVAL },
 	};
 	static const char * const paths[] = { "items/x", "trees/X", "groves/X",
@@ -507,7 +507,7 @@ TEST_F(driver, may_refuse)
 		ASSERT_EQ(0, do_mkdir(paths[j], NULL));
 }
 
-/* mkdir(2) in the same directory waits */
+/* Another mkdir(2) in the same directory waits for the first one */
 TEST_F(driver, makes_one_at_a_time)
 {
 	ASSERT_EQ(0, hold("make", NULL));
@@ -548,7 +548,7 @@ TEST_F(driver, makes_in_what_is_removed)
 	}
 }
 
-/* A killed make_group() must leave nothing behind */
+/* mkdir(2) must leave nothing behind if it is killed in make_item() */
 TEST_F(driver, is_killed_while_it_makes)
 {
 	char *before = snapshot(SNAP_NO_CALLS | SNAP_NO_TIMES);
@@ -630,7 +630,7 @@ TEST_F(busy, rmdir_waits)
 	ASSERT_FALSE(comes("disconnect", 1));
 	ASSERT_EQ(0, release(variant->callback));
 	ret = task_join(&self->task[0]);
-	/* The first of two calls of bin_read was held: rmdir may come next */
+	/* bin_read is called twice; rmdir(2) may run after the first call */
 	if (strcmp(variant->callback, "bin_read") || ret != ENOENT)
 		ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, task_join(&self->task[1]));
@@ -736,7 +736,7 @@ TEST_F(place, permissions)
 	ASSERT_EQ(0, in_child(1000, do_rmdir, "trees/P/a/b/X", NULL));
 }
 
-/* Each name occurs once, and seekdir(3) finds every position again */
+/* Each name is listed once, and seekdir(3) can return to any position */
 TEST_F(place, listing_in_steps)
 {
 	char seen[128];

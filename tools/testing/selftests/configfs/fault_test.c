@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every allocation of an operation fails once, one after the other: the operation
- * fails with ENOMEM and changes nothing, or it can do without, and what it makes
- * is complete. See Documentation/fault-injection/.
+ * Repeat an operation, and let a different allocation in it fail each time.
+ * Either the operation fails with ENOMEM and changes nothing, or it can do
+ * without the allocation and is complete. See Documentation/fault-injection/.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ static int do_undepend(const char *path, const char *unused)
 	return control("undepend", path);
 }
 
-/* It has been set up that this makes the driver depend on something. */
+/* FIXTURE_SETUP() lets the store callback of items/caller depend on items/t. */
 static int do_store(const char *path, const char *unused)
 {
 	return do_write(path, "initial");
@@ -73,7 +73,7 @@ static int do_list(const char *path, const char *unused)
 
 	if (fd == -1)
 		return errno;
-	/* Not by readdir(3), which allocates, too */
+	/* Avoid readdir(3): its allocations are not those of configfs */
 	if (syscall(__NR_getdents64, fd, buf, sizeof(buf)) <= 0)
 		ret = errno;
 	close(fd);
@@ -85,14 +85,14 @@ static int nothing(const char *unused, const char *unused2)
 	return 0;
 }
 
-/* A new item has attributes that nobody has looked up yet. */
+/* The attributes of a new item have no dentries and inodes yet. */
 static int remake(const char *path, const char *unused)
 {
 	return do_rmdir(path, NULL) ?: do_mkdir(path, NULL);
 }
 
 /*
- * What is complete
+ * Checks that an operation is complete
  */
 
 static bool item_is_whole(const struct operation *op)
@@ -137,9 +137,10 @@ FIXTURE(fault)
 /**
  * @prepare:	directories to be made first
  * @op:		the operation
- * @undo_first:	start where undoing it leads to
- * @least:	it needs so many allocations
- * @needs:	a patch; @crashes without it
+ * @undo_first:	call @op.undo before the first run, to set the initial state
+ * @least:	minimum number of essential allocations
+ * @needs:	patch without which the test fails, or NULL
+ * @crashes:	the kernel may crash without the patch
  */
 FIXTURE_VARIANT(fault)
 {

@@ -20,7 +20,7 @@
 #define DIRENT_CACHE	"/sys/kernel/slab/configfs_dir_cache"
 #define MODULE_DIR	"/sys/module/" TEST_MODULE
 
-/* No operation has that many allocations: it must be an endless loop */
+/* No operation allocates so often: fail_each() would never end */
 #define MAX_NTH		2000
 
 /*
@@ -298,7 +298,7 @@ bool tree_is_whole(const char *path)
 {
 	char top[PATH_MAX];
 
-	/* It may come from at(), whose buffers are used again here */
+	/* @path may be a buffer of at(), which the loop would overwrite */
 	snprintf(top, sizeof(top), "%s", path);
 	for (int i = 0; i < NR_TREE_DIRS; i++) {
 		const char *dir = at("%s%s", top, tree_dirs[i].path);
@@ -336,7 +336,10 @@ static void snap_stat(FILE *out, const char *path, const struct stat *st,
 	fprintf(out, "\n");
 }
 
-/* Unfixed kernels change inode numbers and times of attributes: see attr_test */
+/*
+ * Omit inode numbers and times, which are not stable on kernels without the
+ * fixes that attr_test checks.
+ */
 static void snap_attr(FILE *out, const char *path, const struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -414,7 +417,7 @@ char *snapshot(unsigned int flags)
 	FILE *out = open_memstream(&text, &size);
 
 	if (!out)
-		ksft_exit_fail_msg("no memory to look around\n");
+		ksft_exit_fail_msg("out of memory\n");
 	snap_tree(out, SUBSYS_DIR, flags);
 	snap_tree(out, SUBSYS2_DIR, flags);
 	fprintf(out, "objects %d\nviolations %d\n", counter("objects"),
@@ -524,7 +527,7 @@ void get_baseline(struct baseline *base)
 	base->lockdep = lockdep_is_on();
 }
 
-/* Some objects may be freed a little later */
+/* Objects may be freed with a delay, so retry for a second */
 bool settled(const struct baseline *base)
 {
 	struct baseline now;
@@ -548,7 +551,7 @@ bool settled(const struct baseline *base)
 	return false;
 }
 
-/* The caller repeats this, as links and dependencies can be in the way. */
+/* The caller repeats this, as links and dependencies may prevent removal. */
 static void purge_dir(const char *path)
 {
 	char child[PATH_MAX];
@@ -599,13 +602,13 @@ void test_begin(struct baseline *base)
 	get_baseline(base);
 }
 
-/* Open files and the working directory hold references as well. */
+/* Close all files and leave the working directory: both hold references. */
 bool test_end(const struct baseline *base)
 {
 	int violations = counter("violations");
 
 	if (violations)
-		ksft_print_msg("%d violations, see the kernel's log\n",
+		ksft_print_msg("%d violations, see the kernel log\n",
 			       violations);
 	syscall(__NR_close_range, 3, ~0U, 0);
 	if (chdir(SUBSYS_DIR))
@@ -639,8 +642,8 @@ int task_join(struct task *task)
 }
 
 /*
- * The sleep gives the process time to reach the place where it waits. The test
- * must pass as well if it is killed earlier.
+ * The sleep gives the process time to block. The test must also pass if the
+ * process is killed before that.
  */
 bool killed_while_waiting(int (*fn)(const char *a, const char *b),
 			  const char *a, const char *b)
@@ -684,7 +687,7 @@ int in_child(uid_t uid, int (*fn)(const char *a, const char *b),
  * Events
  */
 
-/* All events but those that the tests cause by looking */
+/* All events except those that the tests cause by reading files */
 #define WATCHED		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
 
 bool watch_init(struct watches *w)
@@ -765,7 +768,7 @@ static int index_of(const int *errors, int error)
 	return -1;
 }
 
-/* An errno of worker->must that has not occurred; 0 for success, -1 for none */
+/* A missing errno of worker->must, 0 if success is missing, -1 if nothing is */
 static int missing(const struct result *result)
 {
 	if (!result->succeeded)
@@ -782,7 +785,7 @@ static void *work(void *arg)
 	const struct worker *worker = result->worker;
 	bool finished = false;
 
-	/* A worker that has finished goes on until all others have */
+	/* A finished worker keeps running until all others have finished */
 	while (!__atomic_load_n(&current_race.stop, __ATOMIC_RELAXED)) {
 		int ret = worker->fn(result->rounds++), i;
 
@@ -815,9 +818,9 @@ static const char *error_name(int error)
 {
 	switch (error) {
 	case INCONSISTENT:
-		return "what was seen contradicts itself";
+		return "inconsistent observations";
 	case GONE:
-		return "what is in use has gone";
+		return "something in use has gone away";
 	default:
 		return error < INCONSISTENT ? strerror(error) :
 					      at("not an errno: %d", error);
@@ -834,7 +837,7 @@ static void print_result(const struct result *result)
 		ksft_print_msg("%s: %lu times: %s\n", worker->name,
 			       result->errors[i], error_name(worker->must[i]));
 	if (result->surprise)
-		ksft_print_msg("%s: surprise: %s\n", worker->name,
+		ksft_print_msg("%s: unexpected: %s\n", worker->name,
 			       error_name(result->surprise));
 }
 
@@ -853,7 +856,7 @@ bool race(const struct worker *workers)
 	for (i = 0; i < n; i++) {
 		results[i].worker = &workers[i];
 		if (pthread_create(&results[i].thread, NULL, work, &results[i]))
-			ksft_exit_fail_msg("cannot make threads\n");
+			ksft_exit_fail_msg("cannot create threads\n");
 	}
 	for (i = 0; i < n; i++)
 		pthread_join(results[i].thread, NULL);
@@ -938,7 +941,7 @@ const char *fail_nth_init(void)
 	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (fail_nth_fd == -1)
 		return "no fault injection: /proc/thread-self/fail-nth";
-	/* The rest is optional. */
+	/* fail_page_alloc is optional. */
 	if (strcmp(value_of(fail_files[0].file), fail_files[0].value))
 		return "no fault injection: " DEBUGFS "/failslab";
 	return NULL;
@@ -963,7 +966,7 @@ int fail_each(const struct operation *op)
 			good = !op->complete || op->complete(op);
 			good = !op->undo(op->undo_a, op->undo_b) && good;
 			good = good && unchanged(undone, flags | SNAP_NO_INODES);
-			/* It may be another object that is there now */
+			/* Undoing may have created new inodes */
 			free(before);
 			before = snapshot(flags);
 		} else if (ret == ENOMEM && failed == 1) {
@@ -973,7 +976,7 @@ int fail_each(const struct operation *op)
 			good = false;
 		}
 		good = good && settled(&base) && unchanged(before, flags);
-		/* There were less than nth allocations: done */
+		/* There were fewer than nth allocations: done */
 		if (failed != 1)
 			break;
 	}
@@ -1019,7 +1022,7 @@ int module_unload(const char *name)
 
 static pid_t loader;
 
-/* If it cannot be unloaded, a reference was lost. */
+/* If the module cannot be unloaded, a reference was leaked. */
 static void unload_at_exit(void)
 {
 	int ret;
@@ -1080,5 +1083,5 @@ void test_init(void)
 	idle_objects = counter("objects");
 	atexit(unload_at_exit);
 	if (count_dirents() == -1)
-		ksft_print_msg("SKIP comparing the number of dirents: it cannot be seen\n");
+		ksft_print_msg("SKIP: leaked dirents cannot be detected\n");
 }

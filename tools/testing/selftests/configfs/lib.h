@@ -4,8 +4,9 @@
  * return an errno, snapshots, threads that wait in a callback, races, and fault
  * injection.
  *
- * The working directory of each test is the first subsystem of the test module. The
- * module resolves paths such as "items/x" or "../configfs_test2/items/x" likewise.
+ * The working directory of each test is the first subsystem of the test module.
+ * Paths in module commands, such as "items/x" or "../configfs_test2/items/x",
+ * are relative to it as well.
  */
 #ifndef SELFTESTS_CONFIGFS_LIB_H
 #define SELFTESTS_CONFIGFS_LIB_H
@@ -59,8 +60,8 @@ struct baseline {
 };
 
 /*
- * Call these in each FIXTURE_SETUP() and FIXTURE_TEARDOWN(). A test fails in the
- * end if it leaks something, or if the module has counted a violation.
+ * Call these in each FIXTURE_SETUP() and FIXTURE_TEARDOWN(). Teardown fails if
+ * the test has leaked anything, or if the module has counted a violation.
  */
 void test_begin(struct baseline *base);
 bool test_end(const struct baseline *base);
@@ -70,7 +71,7 @@ bool test_end(const struct baseline *base);
 		_metadata->results->reason[0] = 0;			\
 } while (0)
 
-/* For use in the middle of a test: take a baseline, compare with it */
+/* Take a baseline in the middle of a test, and compare with it */
 void get_baseline(struct baseline *base);
 bool settled(const struct baseline *base);
 
@@ -84,13 +85,14 @@ bool settled(const struct baseline *base);
 									\
 	NEEDS(__subject);						\
 	if (!getenv("CONFIGFS_TEST_CRASH"))				\
-		SKIP(statement, "would crash a kernel without %s: CONFIGFS_TEST_CRASH=1", \
+		SKIP(statement,						\
+		     "would crash a kernel without '%s', see CONFIGFS_TEST_CRASH", \
 		     __subject);					\
 } while (0)
 
 /*
- * System calls, which return 0 or an errno. All have two arguments, so that each of
- * them can be the function of a task.
+ * System calls, which return 0 or an errno. All take two arguments, so that
+ * they can be used in struct task and struct row.
  */
 int do_mkdir(const char *path, const char *unused);
 int do_rmdir(const char *path, const char *unused);
@@ -118,7 +120,7 @@ const char *at(const char *fmt, ...) __printf(1, 2);
 int control(const char *command, const char *args);
 /* "make error=12" */
 int knob(const char *fmt, ...) __printf(1, 2);
-/* Let @callback wait, for all objects or for those with this name */
+/* Make @callback wait, for all objects or only for those with this name */
 int hold(const char *callback, const char *name);
 int release(const char *callback);
 int counter(const char *name);
@@ -127,12 +129,12 @@ int await(const char *name, int value);
 /* Wait until a thread is held in the callback */
 int await_held(const char *callback);
 /*
- * Whether the counter reaches this value within 200 ms. Use this only for something
- * that must never happen: a slow machine may then miss a bug, but never reports one
- * that does not exist.
+ * Whether the counter reaches this value within 200 ms. Use this only to check
+ * that something does not happen: on a slow machine, the test may miss a bug,
+ * but it never fails without one.
  */
 bool comes(const char *name, int value);
-/* Whether two events are in the log, in this order: "-store items/x" */
+/* Whether two events, such as "-store items/x", are in the log in this order */
 bool happened_before(const char *first, const char *second);
 bool happened(const char *event);
 /* "a b c": the names in cg_children, in order */
@@ -164,8 +166,9 @@ extern const struct tree_dir tree_dirs[NR_TREE_DIRS];
 bool tree_is_whole(const char *path);
 
 /*
- * A snapshot is a text with all that userspace can see of the subsystems. It shows
- * that an operation which fails has not changed anything. The caller frees it.
+ * A snapshot is a text that describes everything that userspace can see in the
+ * subsystems, to check that a failed operation has changed nothing. The caller
+ * must free it.
  */
 #define SNAP_NO_CALLS	1	/* ignore the number of calls */
 #define SNAP_NO_TIMES	2	/* ignore mtime and ctime */
@@ -189,7 +192,7 @@ struct row {
 bool rows_refused(const struct row *rows);
 
 /**
- * struct task - a call in a thread of its own
+ * struct task - a function call in a separate thread
  * @fn:		the function, called with @a and @b
  * @ret:	its return value
  */
@@ -206,12 +209,12 @@ bool task_start(struct task *task, int (*fn)(const char *a, const char *b),
 int task_join(struct task *task);
 
 /*
- * Call @fn in a process and kill that while it waits, which it must until then.
- * Returns whether it has died from the signal.
+ * Call @fn, which must block, in a child process, and kill the process while it
+ * waits. Returns whether the signal has killed it.
  */
 bool killed_while_waiting(int (*fn)(const char *a, const char *b),
 			  const char *a, const char *b);
-/* Call @fn in a process, as another user. Returns what it does, -1 if it crashed */
+/* Call @fn as user @uid in a child process. Returns its result, -1 if killed */
 int in_child(uid_t uid, int (*fn)(const char *a, const char *b),
 	     const char *a, const char *b);
 
@@ -249,7 +252,7 @@ const char *watched(struct watches *w);
  * struct worker - a thread of a race
  * @name:	name for messages
  * @fn:		the operation, called with 0, 1, 2, ...; returns 0 or an errno
- * @must:	errnos that must occur, as a proof that the workers have collided;
+ * @must:	errnos that must occur, to prove that the workers have collided;
  *		success must occur as well
  * @may:	other errnos that are allowed
  */
@@ -261,10 +264,10 @@ struct worker {
 };
 
 /*
- * Run all workers at the same time, each for 200 rounds, multiplied by the environment
- * variable CONFIGFS_TEST_ROUNDS, and for up to 50 times as many until all that must
- * occur has occurred. Returns false if it has not, or if a worker returned anything
- * that it does not list.
+ * Run all workers at the same time. Each runs for 200 rounds, multiplied by the
+ * environment variable CONFIGFS_TEST_ROUNDS, or for up to 50 times as many,
+ * until every result in @must has occurred. Returns false if one has not, or if
+ * a worker has returned a result that it does not list.
  */
 bool race(const struct worker *workers);
 
@@ -276,8 +279,8 @@ bool race(const struct worker *workers);
  * struct operation - an operation that can be undone
  * @fn:		the operation, called with @a and @b
  * @undo:	the reverse operation
- * @complete:	optional: checks that an operation has done all it should. It may
- *		succeed even though an allocation has failed.
+ * @complete:	optional; checks that the operation has done everything if it
+ *		succeeds although an allocation failed
  */
 struct operation {
 	int (*fn)(const char *a, const char *b);

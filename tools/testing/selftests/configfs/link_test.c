@@ -36,7 +36,7 @@ FIXTURE(link)
 
 /**
  * @dir:	directory of the link
- * @owner:	item or tree that @dir belongs to, NULL if only the link matters
+ * @owner:	item or tree that @dir belongs to, NULL to not test its removal
  * @target:	target of the link
  * @gone:	item or tree that @target belongs to, NULL if it cannot be removed
  * @body:	what readlink(2) returns
@@ -191,7 +191,7 @@ TEST_F(link, keeps_its_target)
 
 		ASSERT_EQ(EBUSY, do_rmdir(variant->gone, NULL));
 		ASSERT_TRUE(unchanged(before, SNAP_NO_CALLS));
-		/* A snapshot logs a lot */
+		/* Taking a snapshot fills the event log, so clear it */
 		ASSERT_EQ(0, control("reset", NULL));
 		ASSERT_EQ(0, do_unlink(i ? path : path2, NULL));
 	}
@@ -246,7 +246,7 @@ TEST_F(link, driver_refuses)
 }
 
 /*
- * Errors that configfs finds without asking the driver
+ * Errors that configfs detects itself, without calling the driver
  */
 
 FIXTURE(refused)
@@ -363,7 +363,7 @@ TEST_F(asked, its_target_stays)
 		EXPECT_FALSE(comes("disconnect", 1));
 		ASSERT_EQ(0, release("allow_link"));
 
-		/* Either the link is in the way, or the target goes */
+		/* Either the link makes rmdir(2) fail, or symlink(2) fails */
 		if (!task_join(&self->task[0])) {
 			EXPECT_EQ(EBUSY, task_join(&self->task[1]));
 			EXPECT_EQ(0, counter("drop_link"));
@@ -427,9 +427,9 @@ TEST_F(asked, and_killed)
 }
 
 /*
- * Changes while symlink(2) looks up the target, when it has unlocked the directory.
- * The path of the target leads through a FUSE file system, which this test serves: so
- * it controls how long the lookup takes.
+ * Changes while symlink(2) looks up its target, during which configfs unlocks
+ * the directory. The path to the target leads through a FUSE file system served
+ * by this test, which thus controls when the lookup ends.
  */
 
 #define FUSE_DIR	"/tmp"
@@ -486,7 +486,7 @@ static const char *fuse_mount(int *fd)
 		return "cannot mount FUSE";
 	unique = fuse_request(*fd, FUSE_INIT);
 	if (!unique || !fuse_reply(*fd, unique, &init, sizeof(init)))
-		return "FUSE does not start";
+		return "FUSE_INIT failed";
 	return NULL;
 }
 
@@ -500,7 +500,7 @@ static bool lookup_starts(FIXTURE_DATA(lookup) * self,
 	return self->unique;
 }
 
-/* End the lookup: the name is that of a symbolic link to @target */
+/* Answer the lookup: FUSE_NAME is a symbolic link to @target */
 static bool lookup_ends(FIXTURE_DATA(lookup) * self, const char *target)
 {
 	struct fuse_entry_out entry = {
@@ -585,7 +585,7 @@ TEST_F(lookup, and_the_directory_goes)
 	ASSERT_EQ(0, counter("allow_link"));
 }
 
-/* A new directory with the same name makes no difference */
+/* symlink(2) must not use a new directory of the same name instead */
 TEST_F(lookup, and_the_directory_goes_and_comes)
 {
 	NEEDS("configfs: fix use-after-free in symlink(2) when its directory is removed");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A tree comes and goes, and everybody else does at the same time what can be done
- * in it, to it and with it. Each worker lists what may come out, and what must, to
- * show that it has met the others.
+ * One worker adds and removes a tree while the others use it in all possible
+ * ways. Each worker lists the errors that may occur, and those that must occur
+ * as a proof that it has collided with the others.
  *
- * How many rounds there are does not depend on the time: CONFIGFS_TEST_ROUNDS is
- * a factor.
+ * The workers run for a number of rounds, not for a given time. The number is
+ * multiplied by CONFIGFS_TEST_ROUNDS.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@
 #define LOCKS	"configfs: fix lock inversion in configfs_depend_item_unlocked()"
 #define MOUNTS	"configfs: fix leak of mounts below a removed directory"
 
-/* Like an errno: it went while it was looked at, or used */
+/* Used like an errno: the tree was removed while a worker was using it */
 #define CAUGHT	4100
 
 /*
@@ -37,12 +37,12 @@
  */
 
 /**
- * struct way - how the tree of a race comes and goes
- * @prepare:	directory to be made first
- * @parent:	where it is
- * @name:	its name
- * @top:	both
- * @register_as: how the driver registers it; NULL for mkdir(2) and rmdir(2)
+ * struct way - how the tree of a race is added and removed
+ * @prepare:	directory to create first, or NULL
+ * @parent:	parent directory of the tree
+ * @name:	name of the tree
+ * @top:	path of the tree
+ * @register_as: "register" arguments; NULL to use mkdir(2) and rmdir(2)
  */
 static const struct way {
 	const char *prepare;
@@ -96,8 +96,9 @@ static int remove_tree(void)
 static unsigned int arrivals;
 
 /*
- * Each operation on the tree starts here. It waits for a tree, so that most rounds
- * are of use, but not forever: there may be none any more.
+ * Each operation on the tree calls this first. It waits for the tree to appear,
+ * so that most rounds test something, but not forever, because the worker that
+ * adds it may already have stopped.
  */
 static void arrive(void)
 {
@@ -106,7 +107,7 @@ static void arrive(void)
 	__atomic_add_fetch(&arrivals, 1, __ATOMIC_RELAXED);
 }
 
-/* Likewise, wait until some others have arrived before the tree is removed. */
+/* Before removing the tree, give some operations on it time to start. */
 static int toggle(unsigned int round)
 {
 	bool there = way->register_as ? exists(way->top) : round % 2;
@@ -121,7 +122,7 @@ static int toggle(unsigned int round)
 	return there ? remove_tree() : make_tree();
 }
 
-/* One of its directories */
+/* The path of a directory in the tree, a different one in each round */
 static const char *dir_of(unsigned int round)
 {
 	return at("%s%s", way->top, tree_dirs[round % NR_TREE_DIRS].path);
@@ -139,8 +140,8 @@ static int nlink_of_fd(int fd)
 }
 
 /*
- * Whether the directory has been removed. What tells of it may come a little
- * before that, but not for long.
+ * Whether the directory has been removed. Other operations may notice this
+ * slightly before the link count becomes 0, so wait for that.
  */
 static bool dies(int fd)
 {
@@ -152,7 +153,7 @@ static bool dies(int fd)
 	return false;
 }
 
-/* The names, of one system call, and with that of one moment */
+/* List the names with a single system call, to get a consistent view. */
 static int list_fd(int fd, char *names, size_t size)
 {
 	uint64_t buf[512];
@@ -174,7 +175,7 @@ static int list_fd(int fd, char *names, size_t size)
 	return 0;
 }
 
-/* Whether @names, of list_fd(), has all the words of @wanted */
+/* Whether @names, as returned by list_fd(), contains all words of @wanted */
 static bool has_all(const char *names, const char *wanted)
 {
 	while (*wanted) {
@@ -200,8 +201,9 @@ static int list_at(int dirfd, const char *path, const char *wanted)
 }
 
 /*
- * The tree at @dirfd: once there is something in it, there is everything, until it
- * is removed. ENOENT if it is not there, or still empty, CAUGHT if it has gone.
+ * Check that the tree at @dirfd is complete as soon as anything in it is
+ * visible, and until it is removed. Returns ENOENT if nothing is visible, or
+ * CAUGHT if the tree was removed during the check.
  */
 static int look_at(int dirfd)
 {
@@ -238,7 +240,7 @@ static int look(unsigned int round)
 	return ret;
 }
 
-/* By paths that lead through all of it */
+/* Use long paths, to look up all directories on the way. */
 static int open_deep(unsigned int round)
 {
 	static const char * const attrs[] = { "value", "ro", "blob" };
@@ -265,7 +267,7 @@ static int list(unsigned int round)
 	return ret;
 }
 
-/* What is not removed is in the listing of the parent all the time, once. */
+/* The listing of the parent must contain the tree at most once. */
 static int list_parent(unsigned int round)
 {
 	int fd = open(way->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
@@ -284,7 +286,7 @@ static int list_parent(unsigned int round)
 	return found ? look(round) : ENOENT;
 }
 
-/* In small steps, with a cursor in the middle, and seeking */
+/* List a directory with a tiny buffer and seek, to keep a cursor in it. */
 static int walk(unsigned int round)
 {
 	uint64_t buf[6];
@@ -327,7 +329,7 @@ static int see_event(unsigned int round)
 }
 
 /*
- * Making and removing in it
+ * Creating and removing things in the tree
  */
 
 static int make_below(unsigned int round)
@@ -356,7 +358,7 @@ static int make_deep_below(unsigned int round)
 	}
 }
 
-/* All at one place, so that they meet */
+/* All workers use the same path, so that they collide. */
 static int make_one(unsigned int round)
 {
 	const char *place = at("%s/a/b/c/n", way->top);
@@ -365,7 +367,7 @@ static int make_one(unsigned int round)
 	return round % 2 ? do_rmdir(place, NULL) : do_mkdir(place, NULL);
 }
 
-/* No links are allowed in e. */
+/* Links are not allowed in the default group "e", so skip it. */
 static int link_inside(unsigned int round)
 {
 	static const char * const places[] = { "", "/a", "/a/b/c", "/d", "/e/f" };
@@ -375,7 +377,7 @@ static int link_inside(unsigned int round)
 	return round % 2 ? do_unlink(link, NULL) : do_symlink("items/t", link);
 }
 
-/* As long as there is a link, its target stays. */
+/* The target of a link must not be removed before the link. */
 static int link_to(unsigned int round)
 {
 	int ret;
@@ -390,7 +392,7 @@ static int link_to(unsigned int round)
 	return do_unlink("links/l/link", NULL);
 }
 
-/* And so it does as long as somebody depends on it. */
+/* Likewise, nothing may be removed while there is a dependency on it. */
 static int depend(unsigned int round)
 {
 	const char *dir = dir_of(round);
@@ -421,7 +423,7 @@ static int depend_in_callback(unsigned int round, const char *attr)
 	return control("undepend", at("%s/e/f", way->top));
 }
 
-/* The knob is set by the test; each in an item of its own */
+/* FIXTURE_SETUP() sets the knob. Each worker has its own "caller" item. */
 static int depend_from_callback(unsigned int round)
 {
 	return depend_in_callback(round, "items/caller/value");
@@ -453,7 +455,7 @@ static int use_attrs(unsigned int round)
 	}
 }
 
-/* A file that is used for a while, in which its tree may go */
+/* Keep using an open file while the tree may be removed. */
 static int keep_open(unsigned int round)
 {
 	int fd, ret = 0;
@@ -472,7 +474,7 @@ static int keep_open(unsigned int round)
 	return ret;
 }
 
-/* A process of its own whose working directory is a default group */
+/* Use a default group as the working directory of this thread alone. */
 static int live_inside(unsigned int round)
 {
 	static __thread bool unshared;
@@ -498,7 +500,7 @@ static int live_inside(unsigned int round)
 		else if (ret == ENOENT)
 			ret = 0;
 	}
-	/* Not getcwd(3): it is unhashed a moment after nlink has become 0 */
+	/* Don't check getcwd(3): nlink becomes 0 just before unhashing */
 	if (ret == CAUGHT && (do_read("value", NULL) != ENOENT ||
 			      do_read("../c/value", NULL) != ENOENT))
 		ret = INCONSISTENT;
@@ -508,7 +510,7 @@ static int live_inside(unsigned int round)
 	return ret;
 }
 
-/* Now and then do it in a process that is killed, whenever that happens to be */
+/* Sometimes call @fn in a process that is killed at a random moment. */
 static int die_doing(int (*fn)(unsigned int round), unsigned int round)
 {
 	int status;
@@ -543,7 +545,7 @@ static int die_using_attrs(unsigned int round)
  * Mounts
  */
 
-/* Once in each thread that mounts: nobody else sees its mounts. */
+/* Give the calling thread a mount namespace of its own, on its first call. */
 static int own_mounts(void)
 {
 	static __thread bool done;
@@ -569,8 +571,8 @@ static bool has_mount(const char *path)
 }
 
 /*
- * What is mounted goes with the tree. A tree of the same name may have come
- * instead, and then there is nothing on it.
+ * Removing the tree must also detach mounts in it. A new tree of the same name
+ * may have replaced it, which makes umount(2) fail with EINVAL.
  */
 static int mount_below(unsigned int round)
 {
@@ -594,7 +596,7 @@ static int mount_below(unsigned int round)
 	return has_mount(at("/%s", way->top)) ? INCONSISTENT : CAUGHT;
 }
 
-/* Another mount of configfs, which sees the same */
+/* The tree must look the same in a second mount of configfs. */
 static int mount_and_look(unsigned int round)
 {
 	int ret = own_mounts(), fd;
@@ -620,10 +622,10 @@ FIXTURE(race)
 };
 
 /**
- * @way:	how the tree comes and goes
- * @needs:	without this patch the kernel fails
- * @crashes:	and may crash
- * @workers:	for race()
+ * @way:	how the tree is added and removed
+ * @needs:	patch without which the test fails, or NULL
+ * @crashes:	the kernel may crash without the patch
+ * @workers:	argument of race()
  */
 FIXTURE_VARIANT(race)
 {
@@ -865,7 +867,7 @@ FIXTURE_TEARDOWN(race)
 	TEST_END(&self->base);
 }
 
-/* After all this it can be used as before. */
+/* After the race, the tree must still work as usual. */
 static void check_still_works(struct __test_metadata *_metadata)
 {
 	struct baseline base;
@@ -893,7 +895,7 @@ TEST_F_TIMEOUT(race, fast, 600)
 	check_still_works(_metadata);
 }
 
-/* With callbacks that sleep, others come in between. */
+/* Slow callbacks widen the race windows. */
 TEST_F_TIMEOUT(race, slow, 600)
 {
 	static const char * const callbacks[] = {
@@ -909,8 +911,8 @@ TEST_F_TIMEOUT(race, slow, 600)
 }
 
 /*
- * The module and the file system come and go. What the module finds when it goes
- * it can only tell to the kernel's log.
+ * Load and unload the module, and mount and unmount configfs. If the module
+ * finds violations while it is unloaded, only the kernel log shows them.
  */
 
 FIXTURE(module)
@@ -998,7 +1000,7 @@ static int mount_and_use(unsigned int round)
 TEST_F_TIMEOUT(module, comes_and_goes, 600)
 {
 	static const struct worker workers[MAX_WORKERS] = {
-		/* In use; the one before has failed */
+		/* EAGAIN: in use; EEXIST: the preceding unload failed */
 		WORKER(reload, MUST(EAGAIN, EEXIST)),
 		WORKER(make_in_module, MUST(ENOENT), MAY(EINVAL, EEXIST)),
 		WORKER(use_module, MUST(ENOENT), MAY(ENODEV)),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Groups, default groups and subsystems that a driver registers: they come whole,
- * userspace cannot remove them, and they go whole when the driver says so, whoever
- * is in there.
+ * Groups, default groups and subsystems registered by a driver: they must
+ * appear complete, userspace cannot remove them, and unregistering removes all
+ * of them even if processes still have files or directories in them open.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,10 +34,10 @@ FIXTURE(tree)
 };
 
 /**
- * @outer:	what is registered before, to be its parent
- * @how:	the tree is registered
- * @top:	its path
- * @parent:	directory and group that it is in
+ * @outer:	"register" arguments of a parent to register first, or NULL
+ * @how:	"register" arguments of the tree
+ * @top:	path of the tree
+ * @parent:	path of its parent directory
  */
 FIXTURE_VARIANT(tree)
 {
@@ -119,7 +119,7 @@ TEST_F(tree, comes_and_goes_whole)
 		ASSERT_STREQ(name_of(top), value_of(at("%s/ro", top)));
 		ASSERT_STREQ("a d e", children_of(top));
 		ASSERT_STREQ("b b2", children_of(at("%s/a", top)));
-		/* The newest child is the last one */
+		/* A new child is added at the end of cg_children */
 		if (is_group)
 			ASSERT_STREQ(at("%s%s%s", children, *children ? " " : "",
 					name_of(top)), children_of(parent));
@@ -135,7 +135,7 @@ TEST_F(tree, comes_and_goes_whole)
 		ASSERT_EQ(NR_TREE_DIRS * (i + 1), counter("release"));
 		ASSERT_TRUE(unchanged(before, SNAP_NO_CALLS | SNAP_NO_TIMES));
 	}
-	/* These callbacks are for mkdir(2) and rmdir(2) only */
+	/* Only mkdir(2) and rmdir(2) may call these, not (un)registration */
 	ASSERT_EQ(calls, counter("make"));
 	ASSERT_EQ(0, counter("disconnect"));
 	ASSERT_EQ(0, counter("drop"));
@@ -171,7 +171,7 @@ TEST_F(tree, can_be_used)
 	ASSERT_STREQ("x", value_of(at("%s/a/b/c/n/value", top)));
 	ASSERT_EQ(0, do_symlink(at("%s/a/b/c", top), "links/l/link"));
 	ASSERT_STREQ("n", name_of(value_of("links/l/link/n/ro")));
-	/* The driver sees what is there, too, and leaves it alone */
+	/* The test module refuses to unregister a group with items in it */
 	ASSERT_EQ(EBUSY, do_unregister(top, NULL));
 	ASSERT_EQ(0, do_unlink("links/l/link", NULL));
 	ASSERT_EQ(0, do_rmdir(at("%s/n", top), NULL));
@@ -181,7 +181,7 @@ TEST_F(tree, can_be_used)
 	ASSERT_EQ(0, do_unregister(top, NULL));
 }
 
-/* The parent is a directory that has changed. */
+/* Adding and removing a child must update mtime of the parent directory. */
 TEST_F(tree, times_of_the_parent)
 {
 	static const struct timespec past[2] = { { 1000, 0 }, { 1000, 0 } };
@@ -211,7 +211,7 @@ TEST_F(tree, tells_that_it_goes)
 		     watched(w));
 }
 
-/* Unregistering it waits for the callbacks that are running, and no other starts. */
+/* Unregistering waits for running callbacks and lets no new ones start. */
 TEST_F(tree, goes_after_its_callbacks)
 {
 	static const struct {
@@ -242,14 +242,17 @@ TEST_F(tree, goes_after_its_callbacks)
 		ASSERT_FALSE(comes("release", releases + 1));
 		ASSERT_EQ(0, release(rows[i].callback));
 		ret = task_join(&self->tasks[0]);
-		/* The driver is asked twice: for how much there is, and for that */
+		/* bin_read is called twice; the second call may fail */
 		ASSERT_TRUE(!ret || (ret == ENOENT && i == 3));
 		ASSERT_EQ(0, task_join(&self->tasks[1]));
 		ASSERT_EQ(releases + NR_TREE_DIRS, counter("release"));
 	}
 }
 
-/* Who is in it, and has everything open, gets an errno and does no harm. */
+/*
+ * A process that still has its working directory or open files in the tree must
+ * get errors once the tree is gone, even if it is registered again.
+ */
 TEST_F(tree, goes_with_somebody_in_it)
 {
 	const char *top = variant->top;
@@ -278,7 +281,7 @@ TEST_F(tree, goes_with_somebody_in_it)
 		if (again)
 			ASSERT_EQ(0, do_register(variant->how, NULL));
 
-		/* By paths from there */
+		/* Paths relative to the removed directory */
 		EXPECT_EQ(ENOENT, do_read("value", NULL));
 		EXPECT_EQ(ENOENT, do_mkdir("n", NULL));
 		EXPECT_EQ(ENOENT, do_rmdir("n", NULL));
@@ -291,7 +294,7 @@ TEST_F(tree, goes_with_somebody_in_it)
 		EXPECT_EQ(ENOENT, errno);
 		EXPECT_EQ(-1, mount("/proc", ".", NULL, MS_BIND, NULL));
 		EXPECT_EQ(ENOENT, errno);
-		/* By what is open */
+		/* File descriptors that are still open */
 		EXPECT_EQ(-1, syscall(__NR_getdents64, dir, buf, sizeof(buf)));
 		EXPECT_EQ(ENOENT, errno);
 		EXPECT_EQ(0, lseek(dir, 0, SEEK_SET));
@@ -358,7 +361,7 @@ TEST_F(tree, takes_mounts_along)
 	}
 }
 
-/* A second mount of configfs sees the same. */
+/* A second mount of configfs shows the same tree. */
 TEST_F(tree, is_there_in_each_mount)
 {
 	const char *top = at("/sys/fs/configfs_test/%s", variant->top);
@@ -387,7 +390,7 @@ FIXTURE_TEARDOWN(single)
 	TEST_END(&self->base);
 }
 
-/* configfs_register_default_group() allocates the group itself. */
+/* Unlike the others, configfs_register_default_group() allocates the group. */
 TEST_F(single, default_group)
 {
 	static const char * const parents[] = { ".", "trees", "outer/a" };
@@ -412,7 +415,7 @@ TEST_F(single, default_group)
 	}
 }
 
-/* Groups in groups go in the reverse order, and none takes another one along. */
+/* Unregistering a group nested in another one leaves the outer one intact. */
 TEST_F(single, groups_in_groups)
 {
 	ASSERT_EQ(0, do_register(". one tree", NULL));
@@ -432,7 +435,42 @@ TEST_F(single, groups_in_groups)
 	ASSERT_EQ(0, do_unregister("one", NULL));
 }
 
-/* A name that is taken in the root */
+/* Unregistering a group as if it were a subsystem must do and leak nothing. */
+TEST_F(single, group_is_no_subsystem)
+{
+	struct baseline base;
+
+	NEEDS("configfs: fix dentry leak in configfs_unregister_subsystem()");
+	get_baseline(&base);
+	ASSERT_EQ(0, do_register(". dyn tree", NULL));
+	ASSERT_EQ(0, control("unregister_as_subsystem", "dyn"));
+	ASSERT_TRUE(tree_is_whole("dyn"));
+	ASSERT_EQ(0, do_unregister("dyn", NULL));
+	if (base.dirents < 0)
+		SKIP(return, "the number of dirents is unknown");
+	ASSERT_TRUE(settled(&base));
+}
+
+/* drop_link() must not be called for a link whose target was unregistered. */
+TEST_F(single, target_of_a_link)
+{
+	static const char * const targets[] = { "dyn", "dyn/a/b/c" };
+
+	NEEDS("configfs: fix use-after-free in unlink(2) when its target was unregistered");
+	ASSERT_EQ(0, do_mkdir("links/l", NULL));
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		/* "keep" avoids a use-after-free on kernels without the fix */
+		ASSERT_EQ(0, do_register(". dyn tree", NULL));
+		ASSERT_EQ(0, do_symlink(targets[i], "links/l/link"));
+		ASSERT_EQ(0, control("unregister", "dyn keep"));
+		ASSERT_EQ(0, control("forget_link", "links/l"));
+		ASSERT_EQ(0, do_unlink("links/l/link", NULL));
+		ASSERT_EQ(0, counter("drop_link"));
+	}
+	ASSERT_EQ(0, do_rmdir("links/l", NULL));
+}
+
+/* The name of a subsystem must be unique in the root directory. */
 TEST_F(single, subsystem_of_the_same_name)
 {
 	static const struct row rows[] = {
@@ -448,7 +486,7 @@ TEST_F(single, subsystem_of_the_same_name)
 	ASSERT_TRUE(rows_refused(rows));
 }
 
-/* Whatever happens in a slow mkdir(2), it ends before its group does, or fails. */
+/* Unregistering must fail with EBUSY while mkdir(2) makes an item inside. */
 TEST_F(single, mkdir_under_way)
 {
 	int made, gone;
@@ -469,6 +507,29 @@ TEST_F(single, mkdir_under_way)
 		EXPECT_EQ(0, do_rmdir("dyn/a/b/c/n", NULL));
 		EXPECT_EQ(0, do_unregister("dyn", NULL));
 	}
+}
+
+/*
+ * A group is not taken apart while mkdir(2) is running in it. Here the driver
+ * refuses to make the item in the end, so that nothing is left in the group.
+ */
+TEST_F(single, waits_for_mkdir)
+{
+	NEEDS("configfs: fix NULL dereference in mkdir(2) during configfs_unregister_group()");
+	ASSERT_EQ(0, do_register(". dyn tree", NULL));
+	ASSERT_EQ(0, knob("make wait error=%d", ENOMEM));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_mkdir, "dyn/n", NULL));
+	ASSERT_EQ(0, await_held("make"));
+	/* Kept, so that this does not crash without the fix */
+	ASSERT_TRUE(task_start(&self->tasks[1], do_unregister,
+			       "dyn force keep", NULL));
+	for (int i = 0; i < 20 && exists("dyn"); i++)
+		usleep(10000);
+	EXPECT_TRUE(exists("dyn"));
+	EXPECT_EQ(0, release("make"));
+	EXPECT_EQ(ENOMEM, task_join(&self->tasks[0]));
+	EXPECT_EQ(0, task_join(&self->tasks[1]));
+	EXPECT_FALSE(exists("dyn"));
 }
 
 int main(int argc, char **argv)

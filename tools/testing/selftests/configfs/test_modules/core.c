@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver behind the configfs selftests. It counts and logs the calls that
- * configfs makes, checks that they are made in a valid state, and can be told to
- * fail or to wait in any callback. It relies on nothing new in configfs, so the
- * tests can run on old kernels.
+ * The driver behind the configfs selftests. It counts and logs all callbacks,
+ * checks that configfs calls them only when it may, and can be told to fail or
+ * to wait in any of them. It uses no recent features of configfs, so the tests
+ * can run on old kernels.
  *
  * Tests control it through /sys/kernel/MODULE:
  *
  * command	Write-only; the commands are listed below.
  * counters	One "NAME VALUE" per line. For each callback: the number of calls,
- *		and as held_CALLBACK the number of threads that wait in it. Then
+ *		and the number of threads waiting in it ("held_CALLBACK"). Then
  *		"objects" (number of live items and groups), "store_len" and
  *		"bin_write_len" (length of the last write), and "violations" (see
  *		the kernel log for the details).
@@ -24,12 +24,12 @@
  * knob CALLBACK [error=ERRNO] [wait] [slow=MS] [name=NAME] [depend=PATH]
  *      [size=N] [null] [spoil]
  *	Sets how a callback behaves and releases all threads that wait in it.
- *	Without further words, it behaves normally again.
+ *	Without options, it behaves normally again.
  *	error:	fail with this errno
  *	wait:	wait for the next "knob" of this callback
  *	slow:	sleep for some time
  *	name:	affect only objects with this name
- *	depend:	call configfs_depend_item_unlocked(), and fail if it does
+ *	depend:	call configfs_depend_item_unlocked(), and return its error
  *	size:	bin_read reports this size, store returns this length
  *	null:	make returns NULL
  *	spoil:	make returns an item that configfs cannot attach, because the
@@ -51,9 +51,14 @@
  *	Fails with EBUSY if items exist in it, unless forced. With "keep", the
  *	object stays allocated, and registering the name again registers the same
  *	object, whose dependencies are still recorded.
+ * unregister_as_subsystem PATH
+ *	Calls configfs_unregister_subsystem() for a group. This must do nothing.
+ * forget_link PATH
+ *	Do not count a link in this object any more: drop_link is not called for
+ *	it because its target has been unregistered.
  * register_default PARENT NAME
- *	configfs_register_default_group(), one at a time. The group has one
- *	attribute, "name".
+ *	configfs_register_default_group(); only one such group can exist. It has
+ *	one attribute, "name".
  * unregister_default
  *	configfs_unregister_default_group()
  * children PATH
@@ -196,8 +201,8 @@ struct node {
  * @entry:	entry in objs
  * @kind:	description of the object
  * @node:	state that outlives the object
- * @own:	a subsystem; configfs knows a group by its su_group, and an item
- *		by the cg_item in that
+ * @own:	the subsystem; a group uses only its su_group, and an item only
+ *		the cg_item of that
  * @defaults:	the default groups
  * @owner:	the first object in the same allocation
  * @embedded:	for an owner: number of unreleased objects that it embeds
@@ -314,7 +319,8 @@ static void obj_put(struct obj *obj)
 
 /*
  * Find the newest object with this path and get a reference. A reference to an
- * embedded object does not keep its memory, so get one to the owner as well.
+ * embedded object does not keep its memory allocated, so get one to the owner,
+ * too.
  */
 static struct obj *obj_find(const char *path)
 {
@@ -339,7 +345,7 @@ static struct obj *obj_find(const char *path)
 }
 
 /*
- * Callbacks: count, log, obey the knobs
+ * Counting and logging callbacks, and applying the knobs
  */
 
 static void event(char what, enum callback cb, const struct node *node)
@@ -379,7 +385,7 @@ static int wait_until_released(enum callback cb, unsigned int generation)
 	atomic_dec(&held[cb]);
 	wake_up_all(&queue);
 	if (!ret)
-		violation("%s is held for ever", callback_names[cb]);
+		violation("%s was held for too long", callback_names[cb]);
 	return ret < 0 ? -EINTR : 0;
 }
 
@@ -434,7 +440,7 @@ static void running_inc(enum callback cb, struct node *node)
 
 	for (up = node; up; up = up->parent)
 		atomic_inc(&up->running);
-	/* Pairs with the barrier in check_going(): one sees the other */
+	/* Pairs with check_going(): at least one of the two sees the other */
 	smp_mb__after_atomic();
 	check_not_gone(cb, node);
 }
@@ -456,7 +462,7 @@ static void check_place(enum callback cb, struct obj *obj)
 
 	if (!item->ci_parent || !item->ci_group ||
 	    item->ci_parent != &item->ci_group->cg_item)
-		violation("%s of %s, which is nowhere", callback_names[cb],
+		violation("%s of %s, which has no parent", callback_names[cb],
 			  node->name);
 	/* The name is missing if it could not be allocated. */
 	if (item->ci_name && item->ci_name[0] &&
@@ -504,7 +510,7 @@ static ssize_t obj_value_store(struct config_item *item, const char *page,
 
 	atomic_set(&counts[STORE_LEN], len);
 	if (!ret && page[len]) {
-		violation("what is stored does not end with a 0");
+		violation("stored data is not null-terminated");
 		ret = -EINVAL;
 	}
 	if (!ret) {
@@ -537,7 +543,7 @@ CONFIGFS_ATTR_WO(obj_, wo);
 
 static ssize_t obj_hidden_show(struct config_item *item, char *page)
 {
-	violation("somebody reads what is not visible");
+	violation("read of an attribute that is not visible");
 	return -EIO;
 }
 CONFIGFS_ATTR_RO(obj_, hidden);
@@ -584,7 +590,7 @@ CONFIGFS_BIN_ATTR(obj_, blob, NULL, BLOB_MAX);
 static ssize_t obj_hidden_blob_read(struct config_item *item, void *data,
 				    size_t len)
 {
-	violation("somebody reads what is not visible");
+	violation("read of a binary attribute that is not visible");
 	return -EIO;
 }
 CONFIGFS_BIN_ATTR_RO(obj_, hidden_blob, NULL, BLOB_MAX);
@@ -603,7 +609,7 @@ struct configfs_bin_attribute *core_bin_attrs[] = {
 	NULL
 };
 
-/* Only one attribute counts, so that it is one call per directory. */
+/* Count the calls for one attribute only, to get one per directory. */
 static bool obj_is_visible(struct config_item *item,
 			   struct configfs_attribute *attr, int n)
 {
@@ -633,10 +639,17 @@ static bool obj_is_bin_visible(struct config_item *item,
  * callback.
  */
 
+static void count_link(const char *what, struct node *node, int how)
+{
+	for (; node; node = node->parent)
+		if (atomic_add_return(how, &node->links) < 0)
+			violation("%s without a link in %s", what, node->name);
+}
+
 static int obj_link(enum callback cb, struct config_item *item,
 		    struct config_item *target_item, int how)
 {
-	struct node *target = item_to_node(target_item), *up;
+	struct node *target = item_to_node(target_item);
 	struct obj *obj = to_obj(item);
 	int ret;
 
@@ -644,10 +657,7 @@ static int obj_link(enum callback cb, struct config_item *item,
 		running_inc(cb, target);
 	ret = obj_begin(cb, obj);
 	if (!ret)
-		for (up = obj->node; up; up = up->parent)
-			if (atomic_add_return(how, &up->links) < 0)
-				violation("%s without a link in %s",
-					  callback_names[cb], up->name);
+		count_link(callback_names[cb], obj->node, how);
 	obj_end(cb, obj, ret);
 	if (target) {
 		running_dec(cb, target);
@@ -678,7 +688,7 @@ static void obj_release(struct config_item *item)
 
 	callback_begin(CB_RELEASE, node);
 	if (node->made && !node->dropped)
-		violation("%s is released and not dropped", node->name);
+		violation("%s is released but was not dropped", node->name);
 	if (atomic_read(&node->running))
 		violation("%s is released with %d callbacks running",
 			  node->name, atomic_read(&node->running));
@@ -686,7 +696,7 @@ static void obj_release(struct config_item *item)
 		violation("%s is released with %d dependents", node->name,
 			  atomic_read(&obj->dependents));
 	if (item->ci_parent || item->ci_group)
-		violation("%s is released and still linked", node->name);
+		violation("%s is released while it has a parent", node->name);
 	scoped_guard(spinlock, &objs_lock) {
 		list_del(&obj->entry);
 		if (obj == owner)
@@ -695,7 +705,7 @@ static void obj_release(struct config_item *item)
 			owner->embedded--;
 		last = owner->orphaned && !owner->embedded;
 		if (obj == owner && !last)
-			violation("%s is freed with a reference on a group in it",
+			violation("%s is freed while a group in it is in use",
 				  node->name);
 	}
 	atomic_dec(&counts[OBJECTS]);
@@ -910,7 +920,7 @@ static void check_going(const char *what, struct obj *obj)
 		violation("%s of %s with %d callbacks running", what,
 			  node->name, atomic_read(&node->running));
 	if (atomic_read(&node->below))
-		violation("%s of %s before that of %d below", what, node->name,
+		violation("%s of %s with %d items below", what, node->name,
 			  atomic_read(&node->below));
 	if (atomic_read(&node->links))
 		violation("%s of %s with %d links in it", what, node->name,
@@ -927,7 +937,7 @@ static void check_leaving(enum callback cb, struct config_group *group,
 
 	if (obj->node->parent != parent || !obj->node->made ||
 	    obj->node->dropped)
-		violation("%s of %s, which is not there", callback_names[cb],
+		violation("%s of %s, not in this group", callback_names[cb],
 			  obj->node->name);
 	check_su_mutex(cb, obj->node);
 	check_not_gone(cb, parent);
@@ -958,7 +968,7 @@ static void obj_drop_item(struct config_group *group, struct config_item *item)
 	if (!node->gone)
 		violation("drop of %s, which is not disconnected", node->name);
 	if (item->ci_parent || item->ci_group || !list_empty(&item->ci_entry))
-		violation("drop of %s, which is linked", node->name);
+		violation("drop of %s, which has a parent", node->name);
 	check_leaving(CB_DROP, group, obj);
 	callback_begin(CB_DROP, node);
 	check_leaving(CB_DROP, group, obj);
@@ -1317,6 +1327,31 @@ static int do_unregister(char **words)
 	return 0;
 }
 
+static int do_unregister_as_subsystem(char **words)
+{
+	struct obj *obj;
+
+	guard(mutex)(&register_lock);
+	obj = obj_find(words[0]);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	if (obj->node->parent)
+		configfs_unregister_subsystem(&obj->own);
+	obj_put(obj);
+	return 0;
+}
+
+static int do_forget_link(char **words)
+{
+	struct obj *obj = obj_find(words[0]);
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	count_link("forget_link", obj->node, -1);
+	obj_put(obj);
+	return 0;
+}
+
 static int do_register_default(char **words)
 {
 	struct config_group *group;
@@ -1386,6 +1421,8 @@ static const struct {
 	{ "undepend",		do_undepend,		1 },
 	{ "register",		do_register,		3 },
 	{ "unregister",		do_unregister,		1 },
+	{ "unregister_as_subsystem", do_unregister_as_subsystem, 1 },
+	{ "forget_link",	do_forget_link,		1 },
 	{ "register_default",	do_register_default,	2 },
 	{ "unregister_default",	do_unregister_default,	0 },
 	{ "children",		do_children,		1 },

@@ -4,8 +4,8 @@
  *
  * configfs_test/items/		for items; links are not allowed
  * configfs_test/links/		for items; links are allowed
- * configfs_test/trees/		for trees whose default groups are embedded
- * configfs_test/groves/	for trees whose default groups are not
+ * configfs_test/trees/		for trees with embedded default groups
+ * configfs_test/groves/	for trees with separate default groups
  * configfs_test/empty/		neither mkdir(2) nor symlink(2) is allowed
  * configfs_test2/items/	for items
  *
@@ -155,7 +155,7 @@ const struct named_kind core_kinds[] = {
 	{}
 };
 
-/* For configfs_test_other */
+/* Used by the module configfs_test_other */
 EXPORT_SYMBOL_GPL(core_subsystem);
 
 MODULE_DESCRIPTION("Driver of the configfs selftests");
