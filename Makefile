@@ -4,7 +4,7 @@
 # V=1                   show everything
 # FORCE=1 make tree     throws away what is not in patches/
 # BISECT=1 make check   builds the kernel at every patch
-# USERS=1 make test     every in-tree user of configfs that runs in a VM, not four
+# USERS=1 make test     every in-tree user of configfs that runs in a VM, not five
 # STAGES=1 make test    the selftests on base with and without the fixes, too
 # make series SERIES=N-name SIGNOFF="Name <mail>" ASSISTED="LLM" BASE=COMMIT
 
