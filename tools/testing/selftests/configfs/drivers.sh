@@ -173,6 +173,10 @@ race()
 }
 
 #
+# The cases. cleanup() disables and removes what a case has made.
+#
+
+#
 # gpio-sim
 #
 
@@ -195,7 +199,6 @@ sim_hog()
 	busy mkdir "$dir/bank/line0/hog" || rc=1
 	# With the hog, a kernel without the fix crashes when the chip is disabled.
 	[ ! -d "$dir/bank/line0/hog" ] || rmdir "$dir/bank/line0/hog"
-	disable "$dir"
 	return $rc
 }
 
@@ -207,7 +210,6 @@ sim_valid()
 	busy put 0 "$dir/bank/line0/valid" || rc=1
 	grep -qx 1 "$dir/bank/line0/valid" || rc=1
 	put 0 "$dir/live" && put 0 "$dir/bank/line0/valid" || rc=1
-	disable "$dir"
 	return $rc
 }
 
@@ -218,19 +220,15 @@ sim_bank()
 	chip 1 || return
 	busy rmdir "$dir/bank" || rc=1
 	put 0 "$dir/live" && rmdir "$dir/bank" 2>/dev/null || rc=1
-	disable "$dir"
 	return $rc
 }
 
 sim_race()
 {
-	local dir=$configfs/gpio-sim/$me rc
+	local dir=$configfs/gpio-sim/$me
 
 	mkdir "$dir" "$dir/bank" "$dir/bank/line0" || return
 	race "$dir" "$dir/bank/line0" "$dir"/bank/line{1..8}
-	rc=$?
-	disable "$dir"
-	return $rc
 }
 
 #
@@ -246,22 +244,18 @@ virtuser_name()
 	gpio-virtuser.[0-9]*) ;;
 	*) note "dev_name: $(cat "$dir/dev_name")"; rc=1 ;;
 	esac
-	disable "$dir"
 	return $rc
 }
 
 virtuser_race()
 {
-	local dir=$configfs/gpio-virtuser/$me rc
+	local dir=$configfs/gpio-virtuser/$me
 
 	chip 16 &&
 	mkdir "$dir" "$dir/lookup" "$dir/lookup/0" &&
 	put "$me" "$dir/lookup/0/key" &&
 	put 0 "$dir/lookup/0/offset" || return
 	race "$dir" "$dir/lookup/0" "$dir"/lookup/{1..8}
-	rc=$?
-	disable "$dir"
-	return $rc
 }
 
 #
@@ -272,16 +266,13 @@ aggregator=/sys/bus/platform/drivers/gpio-aggregator
 
 agg_race()
 {
-	local dir=$configfs/gpio-aggregator/$me rc
+	local dir=$configfs/gpio-aggregator/$me
 
 	chip 16 &&
 	mkdir "$dir" "$dir/line0" &&
 	put "$me" "$dir/line0/key" &&
 	put 0 "$dir/line0/offset" || return
 	race "$dir" "$dir/line0" "$dir"/line{1..8}
-	rc=$?
-	disable "$dir"
-	return $rc
 }
 
 agg_unbind()
@@ -304,7 +295,6 @@ agg_unbind()
 		[ ! -d "$dir/line1" ] || rmdir "$dir/line1"
 		{ echo "$name" >"$aggregator/bind"; } 2>/dev/null
 	fi
-	disable "$dir"
 	return $rc
 }
 
