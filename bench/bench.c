@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -62,16 +63,47 @@ static struct took mkdir_rmdir(unsigned int round)
 	return (struct took){ made - start, removed - made };
 }
 
-static struct took register_unregister(unsigned int round)
+/* What the module has measured itself */
+static struct took read_parameter(const char *path)
 {
 	struct took took;
-	FILE *f = fopen(PARAMETERS "register_group", "r");
+	FILE *f = fopen(path, "r");
 
-	(void)round;
 	if (!f || fscanf(f, "%lu %lu", &took.forth, &took.back) != 2)
-		err(1, PARAMETERS "register_group");
+		err(1, "%s", path);
 	fclose(f);
 	return took;
+}
+
+static struct took register_unregister(unsigned int round)
+{
+	(void)round;
+	return read_parameter(PARAMETERS "register_group");
+}
+
+static struct took depend_undepend(unsigned int round)
+{
+	(void)round;
+	return read_parameter(PARAMETERS "depend");
+}
+
+/* What ls does: a directory with a few entries, read to its end */
+static struct took open_close(unsigned int round)
+{
+	unsigned long start, opened;
+	char buf[4096];
+	int fd;
+
+	(void)round;
+	start = __rdtsc();
+	fd = open(ROOT, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		err(1, "%s", ROOT);
+	while (syscall(SYS_getdents64, fd, buf, sizeof(buf)) > 0)
+		;
+	opened = __rdtsc();
+	close(fd);
+	return (struct took){ opened - start, __rdtsc() - opened };
 }
 
 static int compare(const void *a, const void *b)
@@ -174,6 +206,10 @@ static void measure_all(void)
 		measure("register", "unregister", "register+unregister",
 			variant, register_unregister);
 	}
+	measure("depend", "undepend", "depend+undepend", "default group",
+		depend_undepend);
+	measure("open and read", "close", "open+read+close", "directory",
+		open_close);
 }
 
 int main(int argc, char **argv)

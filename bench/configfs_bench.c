@@ -8,7 +8,8 @@
  * The parameter "default_groups" is how many default groups a new group has.
  * No system call leads to configfs_register_group(): reading the parameter
  * "register_group" registers a group in groups/, unregisters it, and gives the
- * cycles that each of the two took.
+ * cycles that each of the two took. In the same way, reading "depend" depends on
+ * groups/, which comes after all items.
  *
  * Only what configfs has exported since long before the series is used here:
  * the same source is built for the kernels with and without it.
@@ -182,6 +183,26 @@ static const struct kernel_param_ops bench_register_ops = {
 	.get	= bench_register_group,
 };
 module_param_cb(register_group, &bench_register_ops, NULL, 0400);
+
+static int bench_depend(char *buffer, const struct kernel_param *kp)
+{
+	cycles_t start, depends, end;
+	int err;
+
+	start = get_cycles();
+	err = configfs_depend_item(&bench_subsys, &bench_groups.cg_item);
+	depends = get_cycles();
+	if (!err)
+		configfs_undepend_item(&bench_groups.cg_item);
+	end = get_cycles();
+	return err ?: sysfs_emit(buffer, "%llu %llu\n", depends - start,
+				 end - depends);
+}
+
+static const struct kernel_param_ops bench_depend_ops = {
+	.get	= bench_depend,
+};
+module_param_cb(depend, &bench_depend_ops, NULL, 0400);
 
 static int __init bench_init(void)
 {

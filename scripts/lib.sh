@@ -176,24 +176,24 @@ stamp() { echo "$(patches_id) $(kgit rev-parse series) $(branches_id)" >"$STAMP"
 # Each of 1-* to 3-* applies to base alone; the others stand on all before them.
 stands_alone() { [[ $1 == [123]-* ]]; }
 
-# The stages: base; fixes, with all of 1-*; selftests, with all up to 3-*; and
-# unfixed, base with 3-* alone.
+# The stages: base; fixes, with all of 1-*; selftests, with all up to 3-*; ready, with
+# all but 9-*; and unfixed, base with 3-* alone.
 stage_commit()
 {
 	local all names end=base^0 name from to
 	case $1 in
 	base) ;;
-	fixes | selftests)
+	fixes | selftests | ready)
 		all=$(tree_stack)
 		while read -r name from to; do
-			case $1:$name in *:1-* | selftests:[23]-*) end=$to ;; esac
+			case $1:$name in *:1-* | selftests:[23]-* | ready:[2-8]-*) end=$to ;; esac
 		done <<<"$all" ;;
 	unfixed)
 		mapfile -t names < <(stack | grep '^3-')
 		[ ${#names[@]} -gt 0 ] || die "there is no series 3-* yet"
 		end=$("$TOP/scripts/apply" "${names[@]}")
 		end=${end##* } ;;
-	*) die "there is no stage $1 of a kernel: base, fixes, selftests, unfixed" ;;
+	*) die "there is no stage $1 of a kernel: base, fixes, selftests, ready, unfixed" ;;
 	esac
 	kgit rev-parse "$end"
 }

@@ -478,6 +478,7 @@ static int keep_open(unsigned int round)
 static int live_inside(unsigned int round)
 {
 	static __thread bool unshared;
+	int times = 1 + rand() % 10;
 	int home;
 	int ret = 0;
 
@@ -491,7 +492,7 @@ static int live_inside(unsigned int round)
 		close(home);
 		return ret;
 	}
-	for (int i = 0; i < 10 && !ret; i++) {
+	for (int i = 0; i < times && !ret; i++) {
 		ret = do_mkdir("inside", NULL);
 		if (!ret || ret == EEXIST)
 			ret = do_rmdir("inside", NULL);
