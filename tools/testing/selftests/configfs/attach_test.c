@@ -303,6 +303,27 @@ TEST_F(driver, unregisters_the_parent_first)
 	EXPECT_EQ(0, do_unregister("dyn/a/kid", NULL));
 }
 
+/* Whoever depends on a group that goes all the same can let go at any time. */
+TEST_F(driver, unregisters_a_group_that_is_depended_on)
+{
+	const char *part = held_open("dyn/a/b/c");
+
+	ASSERT_EQ(0, control("depend", "dyn"));
+	ASSERT_EQ(0, control("depend", "dyn/e/f"));
+	ASSERT_EQ(0, hold("make", NULL));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_mkdir, "dyn/a/b/X", NULL));
+	ASSERT_EQ(0, await_held("make"));
+	ASSERT_TRUE(task_start(&self->tasks[1], do_unregister,
+			       "dyn force keep", NULL));
+	until_detached(part);
+	EXPECT_EQ(0, control("undepend", "dyn"));
+	EXPECT_EQ(0, control("undepend", "dyn/e/f"));
+	EXPECT_EQ(EBUSY, pthread_tryjoin_np(self->tasks[1].thread, NULL));
+	ASSERT_EQ(0, release("make"));
+	EXPECT_EQ(ENOENT, task_join(&self->tasks[0]));
+	EXPECT_EQ(0, task_join(&self->tasks[1]));
+}
+
 int main(int argc, char **argv)
 {
 	test_init();
