@@ -141,6 +141,9 @@ cached_deb() { find "$CACHE/dl" -maxdepth 1 -name "$1_*.deb" 2>/dev/null | sort 
 # of their names. In the kernel tree the branch `series` is the whole, and each
 # series but the last has a branch of its name at its last commit. Other branches
 # are none of ours.
+#
+# A series with a file goes-back-to stands on the earlier series that this names: before
+# its first patch there is a commit, in the tree alone, with the files of that series.
 stack() { find "$PATCHES" -mindepth 1 -maxdepth 1 -type d -name '[0-9]-*' -printf '%f\n' | sort; }
 series_branches() { kgit for-each-ref --format='%(refname:lstrip=2) %(objectname)' 'refs/heads/[0-9]-*'; }
 
@@ -164,7 +167,18 @@ move it to the last commit of its series (git branch -f $name COMMIT) or remove 
 	name=$(stack | tail -n1)
 	[[ $name > $last ]] ||
 		die "the commits of $KSRC after ${last:-base} are of no series: name it (git branch N-name series)"
+	from=$(after_going_back "$name" "$from" "$top") || return
 	echo "$name $from $top"
+}
+after_going_back()	# SERIES FROM TO
+{
+	local to first
+	[ -f "$PATCHES/$1/goes-back-to" ] || { echo "$2"; return; }
+	to=$(cat "$PATCHES/$1/goes-back-to")
+	first=$(kgit rev-list --reverse "$2..$3" | sed -n 1p)
+	[ "$(kgit rev-parse "$first^{tree}")" = "$(kgit rev-parse "$to^{tree}")" ] ||
+		die "the first commit of $1 in $KSRC does not have the files of $to: see patches/*/$1/goes-back-to"
+	echo "$first"
 }
 
 # What the tree was last made from, or written to.
