@@ -170,11 +170,12 @@ move it to the last commit of its series (git branch -f $name COMMIT) or remove 
 	from=$(after_going_back "$name" "$from" "$top") || return
 	echo "$name $from $top"
 }
+goes_back_to() { cat "$PATCHES/$1/goes-back-to" 2>/dev/null || true; }	# SERIES
 after_going_back()	# SERIES FROM TO
 {
 	local to first
-	[ -f "$PATCHES/$1/goes-back-to" ] || { echo "$2"; return; }
-	to=$(cat "$PATCHES/$1/goes-back-to")
+	to=$(goes_back_to "$1")
+	[ -n "$to" ] || { echo "$2"; return; }
 	first=$(kgit rev-list --reverse "$2..$3" | sed -n 1p)
 	[ "$(kgit rev-parse "$first^{tree}")" = "$(kgit rev-parse "$to^{tree}")" ] ||
 		die "the first commit of $1 in $KSRC does not have the files of $to: see patches/*/$1/goes-back-to"
@@ -183,7 +184,7 @@ after_going_back()	# SERIES FROM TO
 
 # What the tree was last made from, or written to.
 STAMP=$KSRC/.git/series-stamp
-patches_id() { (cd "$PATCHES" && find . -name '*.patch' | sort | xargs -r sha1sum) 2>/dev/null | sha1sum | cut -d' ' -f1; }
+patches_id() { (cd "$PATCHES" && find . -name '*.patch' -o -name goes-back-to | sort | xargs -r sha1sum) 2>/dev/null | sha1sum | cut -d' ' -f1; }
 branches_id() { series_branches | tr ' \n' '=,'; }
 stamp() { echo "$(patches_id) $(kgit rev-parse series) $(branches_id)" >"$STAMP"; }
 
