@@ -10,14 +10,15 @@
  * private	configfs_attach_dir() builds the directory, with everything in it,
  *		on a dentry called "/", a name that no path walk asks for.  The
  *		dirents of its content are linked to it, but it is not linked to
- *		its parent.  Nobody else can find it, so it needs no lock, and
- *		what cannot be completed is discarded without a trace.
+ *		its parent.  Nobody else can find it, nor looks at its content by
+ *		way of ci_dentry, so it needs no lock, and what cannot be
+ *		completed is discarded without a trace.
  *
  * attached	It is linked to the parent's s_children, and then d_move() gives
  *		it its name.  Userspace can find it from here on.
  *
  * detached	configfs_detach_dir() has unlinked it, because nothing was in the
- *		way, and it never comes back.
+ *		way or its driver wants it, and it never comes back.
  *		Then configfs_dismantle_dir() takes it apart: its default groups,
  *		attributes and dentries go.
  *
@@ -37,9 +38,9 @@
  *	          d_lock
  *
  * To link or unlink a dirent, hold the inode lock of the directory exclusively,
- * and configfs_dirent_lock.  To look at s_children, either of them is enough.
- * For cursors of open directories, configfs_dirent_lock is.  It also protects
- * s_links, s_dependent_count, CONFIGFS_DETACHED and ci_dentry.
+ * unless it is S_DEAD, and configfs_dirent_lock.  To look at s_children, either
+ * of them is enough.  For cursors of open directories, configfs_dirent_lock is.
+ * It also protects s_links, s_dependent_count, CONFIGFS_DETACHED and ci_dentry.
  *
  * Memory: a dirent has one reference for being linked, until it is detached and
  * dismantled, one for the d_fsdata of its dentry, one for each link to it, and
@@ -97,15 +98,16 @@ struct configfs_dirent *configfs_alloc_dirent(void *element, umode_t mode,
 }
 
 /*
- * Whether a path leads to @dir from the root.  Caller holds
+ * Whether a path leads to @dir from the root.  It does not if @dir is NULL, as
+ * ci_dentry of an item without a directory is.  Caller holds
  * configfs_dirent_lock, and something keeps @dir.
  */
 bool configfs_is_attached(struct dentry *dir)
 {
-	for (; !IS_ROOT(dir); dir = dir->d_parent)
+	for (; dir && !IS_ROOT(dir); dir = dir->d_parent)
 		if (to_dirent(dir)->s_type & CONFIGFS_DETACHED)
 			return false;
-	return true;
+	return dir;
 }
 
 /*
@@ -409,9 +411,9 @@ static struct configfs_dirent *first_part(struct configfs_dirent *dir_sd)
 }
 
 /*
- * The dentry of an attribute may be on its way out, without an inode.  That of
- * a directory is persistent.  Either may be unhashed: detaching a mount from it
- * does that.  Caller holds configfs_dirent_lock.
+ * The dentry of an attribute may be on its way out, with an inode as long as it
+ * can come back: whoever kills it counts again under d_lock.  That of a directory
+ * is persistent.  Caller holds configfs_dirent_lock.
  */
 static struct dentry *get_dentry(struct configfs_dirent *sd)
 {
@@ -475,8 +477,8 @@ static void dismantle(struct dentry *dir)
  * configfs_dismantle_dir - take a detached directory apart
  * @dir: the directory, which configfs_detach_dir() has detached
  *
- * Its item and those of its default groups are not touched any more when this
- * returns.
+ * When this returns, no system call uses its item or those of its default groups
+ * any more.
  *
  * Context: Process context, may sleep.  The inodes of @dir and of its parent are
  * locked exclusively.  Waits for system calls in its default groups.

@@ -12,16 +12,6 @@
 #include "kselftest_harness.h"
 #include "lib.h"
 
-static int do_register(const char *how, const char *unused)
-{
-	return control("register", how);
-}
-
-static int do_unregister(const char *path, const char *unused)
-{
-	return control("unregister", path);
-}
-
 static int do_open(const char *path, const char *unused)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -61,6 +51,7 @@ FIXTURE(making)
  * @fn:		makes the tree
  * @how:	argument of @fn
  * @top:	path of the tree
+ * @parent:	path of its parent directory
  */
 FIXTURE_VARIANT(making)
 {
@@ -69,6 +60,7 @@ FIXTURE_VARIANT(making)
 	int (*fn)(const char *a, const char *b);
 	const char *how;
 	const char *top;
+	const char *parent;
 };
 
 FIXTURE_VARIANT_ADD(making, mkdir_asks_the_driver) {
@@ -76,6 +68,7 @@ FIXTURE_VARIANT_ADD(making, mkdir_asks_the_driver) {
 	.fn = do_mkdir,
 	.how = "trees/X",
 	.top = "trees/X",
+	.parent = "trees",
 };
 
 FIXTURE_VARIANT_ADD(making, mkdir_has_made_a_part) {
@@ -84,6 +77,7 @@ FIXTURE_VARIANT_ADD(making, mkdir_has_made_a_part) {
 	.fn = do_mkdir,
 	.how = "trees/X",
 	.top = "trees/X",
+	.parent = "trees",
 };
 
 FIXTURE_VARIANT_ADD(making, mkdir_below_a_default_group) {
@@ -92,6 +86,7 @@ FIXTURE_VARIANT_ADD(making, mkdir_below_a_default_group) {
 	.fn = do_mkdir,
 	.how = "trees/P/a/b/X",
 	.top = "trees/P/a/b/X",
+	.parent = "trees/P/a/b",
 };
 
 FIXTURE_VARIANT_ADD(making, driver_has_made_a_part_of_a_group) {
@@ -100,6 +95,7 @@ FIXTURE_VARIANT_ADD(making, driver_has_made_a_part_of_a_group) {
 	.fn = do_register,
 	.how = ". dyn tree",
 	.top = "dyn",
+	.parent = ".",
 };
 
 FIXTURE_VARIANT_ADD(making, driver_has_made_a_part_of_a_subsystem) {
@@ -108,6 +104,7 @@ FIXTURE_VARIANT_ADD(making, driver_has_made_a_part_of_a_subsystem) {
 	.fn = do_register,
 	.how = "/ configfs_test3 tree",
 	.top = "../configfs_test3",
+	.parent = CONFIGFS_DIR,
 };
 
 FIXTURE_SETUP(making)
@@ -145,15 +142,8 @@ TEST_F(making, is_not_there_at_all)
 /* The inode of its parent is locked: this needs a timeout to fail */
 TEST_F_TIMEOUT(making, holds_nobody_off_the_parent, 20)
 {
-	const char *parent;
-
-	parent = strcmp(variant->how, ". dyn tree") ? "trees" : ".";
-	if (!strncmp(variant->how, "trees/P/", 8))
-		parent = "trees/P/a/b";
-	else if (variant->how[0] == '/')
-		parent = CONFIGFS_DIR;
 	for (int i = 0; i < 3; i++)
-		EXPECT_EQ(0, do_open(parent, NULL));
+		EXPECT_EQ(0, do_open(variant->parent, NULL));
 	EXPECT_EQ(1, counter(at("held_%s", variant->callback)));
 	ASSERT_EQ(0, release(variant->callback));
 	ASSERT_EQ(0, task_join(&self->task));
@@ -300,6 +290,30 @@ TEST_F(driver, unregisters_the_parent_first)
 	EXPECT_EQ(0, task_join(&self->tasks[0]));
 	EXPECT_EQ(0, task_join(&self->tasks[1]));
 	EXPECT_FALSE(exists("dyn"));
+	EXPECT_EQ(0, do_unregister("dyn/a/kid", NULL));
+}
+
+/* Nobody links to a group that is going along with its parent. */
+TEST_F(driver, unregisters_the_parent_of_a_target)
+{
+	const char *kid;
+	int drops;
+
+	ASSERT_EQ(0, do_mkdir("links/l", NULL));
+	ASSERT_EQ(0, do_register("dyn/a kid tree", NULL));
+	kid = held_open("dyn/a/kid");
+	drops = counter("drop_link");
+	ASSERT_EQ(0, hold("allow_link", NULL));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_symlink,
+			       SUBSYS_DIR "/dyn/a/kid", "links/l/to"));
+	ASSERT_EQ(0, await_held("allow_link"));
+	ASSERT_TRUE(task_start(&self->tasks[1], do_unregister,
+			       "dyn force keep", NULL));
+	until_detached(kid);
+	ASSERT_EQ(0, release("allow_link"));
+	EXPECT_EQ(ENOENT, task_join(&self->tasks[0]));
+	EXPECT_EQ(0, task_join(&self->tasks[1]));
+	EXPECT_EQ(drops + 1, counter("drop_link"));
 	EXPECT_EQ(0, do_unregister("dyn/a/kid", NULL));
 }
 

@@ -20,16 +20,6 @@
  * Operations besides those of the library
  */
 
-static int do_register(const char *how, const char *unused)
-{
-	return control("register", how);
-}
-
-static int do_unregister(const char *path, const char *unused)
-{
-	return control("unregister", path);
-}
-
 static int do_register_default(const char *how, const char *unused)
 {
 	return control("register_default", how);

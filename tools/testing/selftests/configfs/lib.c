@@ -185,6 +185,16 @@ int control(const char *command, const char *args)
 			at("%s %s", command, args ?: ""));
 }
 
+int do_register(const char *how, const char *unused)
+{
+	return control("register", how);
+}
+
+int do_unregister(const char *path, const char *unused)
+{
+	return control("unregister", path);
+}
+
 int knob(const char *fmt, ...)
 {
 	char text[256];

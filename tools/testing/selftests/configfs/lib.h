@@ -103,6 +103,9 @@ int do_read(const char *path, const char *unused);
 int do_stat(const char *path, const char *unused);
 /* @fd is the number of an open file, as a string */
 int do_write_fd(const char *fd, const char *data);
+/* Commands of the test module; @how is "PARENT NAME KIND" */
+int do_register(const char *how, const char *unused);
+int do_unregister(const char *path, const char *unused);
 
 bool exists(const char *path);
 /* The first line of the file, or strerror() */

@@ -16,16 +16,6 @@
 
 #define MOUNTS	"configfs: fix leak of mounts below a removed directory"
 
-static int do_register(const char *how, const char *unused)
-{
-	return control("register", how);
-}
-
-static int do_unregister(const char *path, const char *unused)
-{
-	return control("unregister", path);
-}
-
 FIXTURE(tree)
 {
 	struct baseline base;
