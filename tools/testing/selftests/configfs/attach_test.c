@@ -7,10 +7,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "lib.h"
+
+#define SYSLOG_ACTION_READ_ALL	3
 
 static int do_open(const char *path, const char *unused)
 {
@@ -207,6 +210,43 @@ TEST_F(removal, wins_against_what_is_made_below)
 				    "+disconnect trees/P"));
 }
 
+/* So is a link, and the driver hears of that, too. */
+TEST_F(removal, wins_against_a_link_made_below)
+{
+	const char *part = held_open("trees/P/a/b/c");
+
+	ASSERT_EQ(0, do_mkdir("items/t", NULL));
+	ASSERT_EQ(0, control("reset", NULL));
+	ASSERT_EQ(0, hold("allow_link", NULL));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_symlink, "items/t",
+			       "trees/P/a/link"));
+	ASSERT_EQ(0, await_held("allow_link"));
+	ASSERT_TRUE(task_start(&self->tasks[1], do_rmdir, "trees/P", NULL));
+	until_detached(part);
+	EXPECT_EQ(EBUSY, pthread_tryjoin_np(self->tasks[1].thread, NULL));
+	ASSERT_EQ(0, release("allow_link"));
+	EXPECT_EQ(ENOENT, task_join(&self->tasks[0]));
+	EXPECT_EQ(0, task_join(&self->tasks[1]));
+	EXPECT_EQ(1, counter("drop_link"));
+	EXPECT_TRUE(happened_before("-drop_link trees/P/a",
+				    "+disconnect trees/P"));
+	/* Nothing holds the target */
+	EXPECT_EQ(0, do_rmdir("items/t", NULL));
+}
+
+/* An item that cannot be attached goes as others do: release() without su_mutex */
+TEST_F_TIMEOUT(removal, of_what_was_never_attached, 20)
+{
+	ASSERT_EQ(0, knob("make spoil"));
+	ASSERT_EQ(0, hold("release", NULL));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_mkdir, "items/x", NULL));
+	ASSERT_EQ(0, await_held("release"));
+	ASSERT_EQ(0, release("make"));
+	EXPECT_EQ(0, do_mkdir("trees/Q", NULL));
+	ASSERT_EQ(0, release("release"));
+	EXPECT_EQ(EINVAL, task_join(&self->tasks[0]));
+}
+
 /*
  * Where drivers may register groups
  */
@@ -336,6 +376,33 @@ TEST_F(driver, unregisters_a_group_that_is_depended_on)
 	ASSERT_EQ(0, release("make"));
 	EXPECT_EQ(ENOENT, task_join(&self->tasks[0]));
 	EXPECT_EQ(0, task_join(&self->tasks[1]));
+}
+
+/* What is left in use does no harm, and one message about it is enough. */
+TEST_F(driver, is_told_once)
+{
+	static const char * const messages[] = {
+		"unregistered while in use or not empty",
+		"cannot register a group in",
+	};
+	static char log[1 << 20];
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, control("depend", "dyn"));
+		ASSERT_EQ(0, do_unregister("dyn keep", NULL));
+		ASSERT_EQ(0, control("undepend", "dyn"));
+		ASSERT_EQ(0, do_register(". dyn tree", NULL));
+		ASSERT_TRUE(tree_is_whole("dyn"));
+		ASSERT_EQ(EINVAL, do_register("trees/P new tree", NULL));
+	}
+	ASSERT_LT(0, klogctl(SYSLOG_ACTION_READ_ALL, log, sizeof(log) - 1));
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
+		char *first = strstr(log, messages[i]);
+
+		if (!first)
+			SKIP(return, "the start of the kernel log is lost");
+		EXPECT_EQ(NULL, strstr(first + 1, messages[i]));
+	}
 }
 
 int main(int argc, char **argv)

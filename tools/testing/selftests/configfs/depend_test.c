@@ -287,6 +287,131 @@ TEST_F(depend, registered_groups)
 }
 
 /*
+ * No callback is a place where configfs_depend_item_unlocked() must not be called,
+ * whatever configfs has locked around it.
+ */
+
+FIXTURE(callback)
+{
+	struct baseline base;
+};
+
+/**
+ * @target:	item to depend on; the callbacks are those of the first subsystem
+ * @in:		subsystem of @target
+ * @not_in:	another one
+ * @crashes:	kernels without the LOCKS patch cannot do this safely
+ */
+FIXTURE_VARIANT(callback)
+{
+	const char *target;
+	const char *in;
+	const char *not_in;
+	bool crashes;
+};
+
+FIXTURE_VARIANT_ADD(callback, same_subsystem) {
+	.target = "items/t",
+	.in = ".",
+	.not_in = "../configfs_test2",
+};
+
+FIXTURE_VARIANT_ADD(callback, other_subsystem) {
+	.target = "../configfs_test2/items/t",
+	.in = "../configfs_test2",
+	.not_in = ".",
+	.crashes = true,
+};
+
+FIXTURE_SETUP(callback)
+{
+	test_begin(&self->base);
+	ASSERT_EQ(0, do_mkdir(variant->target, NULL));
+	ASSERT_EQ(0, do_mkdir("items/i", NULL));
+	ASSERT_EQ(0, do_mkdir("links/l", NULL));
+}
+
+FIXTURE_TEARDOWN(callback)
+{
+	TEST_END(&self->base);
+}
+
+TEST_F(callback, depends)
+{
+	static const struct row rows[] = {
+		{ do_read,	"items/i/value" },
+		{ do_write,	"items/i/value", "x" },
+		{ do_write,	"items/i/blob", "x" },
+		{ do_symlink,	"items/i", "links/l/link" },
+		{ do_unlink,	"links/l/link" },
+		/* Here the inode of the parent is locked, often su_mutex, too */
+		{ do_mkdir,	"items/n" },
+		{ do_rmdir,	"items/n" },
+		{ do_mkdir,	"items/n" },
+		{ do_rmdir,	"items/n" },
+	};
+	static const char * const callbacks[] = {
+		"show", "store", "bin_write", "allow_link", "drop_link",
+		"make", "disconnect", "visible", "drop",
+	};
+
+	NEEDS_LOCKS();
+	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++) {
+		ASSERT_EQ(0, knob("%s depend=%s", callbacks[i], variant->target));
+		ASSERT_EQ(0, rows[i].fn(rows[i].a, rows[i].b)) {
+			TH_LOG("in %s", callbacks[i]);
+		}
+		ASSERT_EQ(0, release(callbacks[i]));
+		ASSERT_EQ(EBUSY, do_rmdir(variant->target, NULL)) {
+			TH_LOG("despite %s", callbacks[i]);
+		}
+		/* The knob was in effect exactly once */
+		ASSERT_EQ(0, undepend(variant->target, NULL));
+		ASSERT_EQ(ENOENT, undepend(variant->target, NULL));
+	}
+	ASSERT_EQ(0, do_rmdir(variant->target, NULL));
+}
+
+TEST_F(callback, does_not_depend_on_what_is_elsewhere)
+{
+	EXPECT_EQ(0, control("depend", at("%s %s", variant->target, variant->in)));
+	EXPECT_EQ(0, undepend(variant->target, NULL));
+	EXPECT_EQ(ENOENT, control("depend", at("%s %s", variant->target,
+					       variant->not_in)));
+	ASSERT_EQ(0, knob("store depend=/"));
+	EXPECT_EQ(EINVAL, do_write("items/i/value", "x"));
+	/* Nothing was counted */
+	EXPECT_EQ(0, do_rmdir(variant->target, NULL));
+}
+
+/*
+ * An item that is not attached yet, or not any more, and its own callbacks. Whether
+ * the last two have depended on it is for the module to see, as a violation.
+ */
+TEST(callback_of_the_item_itself)
+{
+	static const char * const callbacks[] = { "visible", "disconnect", "drop" };
+	struct baseline base;
+
+	NEEDS_OR_CRASHES(return, LOCKS);
+	test_begin(&base);
+	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++) {
+		int before = counter(callbacks[i]);
+
+		EXPECT_EQ(0, knob("%s name=n depend=items/n", callbacks[i]));
+		EXPECT_EQ(0, do_mkdir("items/n", NULL));
+		EXPECT_EQ(ENOENT, undepend("items/n", NULL)) {
+			TH_LOG("in %s", callbacks[i]);
+		}
+		EXPECT_EQ(0, do_rmdir("items/n", NULL));
+		EXPECT_EQ(before + 1, counter(callbacks[i]));
+		EXPECT_EQ(0, counter("violations"));
+		EXPECT_EQ(0, release(callbacks[i]));
+	}
+	TEST_END(&base);
+}
+
+/*
  * A driver unregisters a group while there are dependencies on it. They end
  * with the registration and must not carry over if it is registered again.
  */

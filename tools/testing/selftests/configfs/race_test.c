@@ -31,6 +31,8 @@
 
 /* Used like an errno: the tree was removed while a worker was using it */
 #define CAUGHT	4100
+/* Likewise: nothing happened meanwhile that the worker could have collided with */
+#define IDLE	4101
 
 /*
  * The ways to make and to remove a tree
@@ -909,6 +911,90 @@ TEST_F_TIMEOUT(race, slow, 600)
 		ASSERT_EQ(0, knob("%s slow=1", callbacks[i]));
 	EXPECT_TRUE(race(variant->workers));
 	check_still_works(_metadata);
+}
+
+/*
+ * mkdir(2) that fails when most of the tree has been made: nobody may ever see
+ * anything of it. Success of an observer means that is_visible() was called for a
+ * part of the tree while it looked, so that there was something to see.
+ */
+
+FIXTURE(half)
+{
+	struct baseline base;
+};
+
+FIXTURE_SETUP(half)
+{
+	test_begin(&self->base);
+	ASSERT_EQ(0, do_mkdir("links/l", NULL));
+	ASSERT_EQ(0, knob("make spoil"));
+	ASSERT_EQ(0, knob("visible name=b slow=1"));
+}
+
+FIXTURE_TEARDOWN(half)
+{
+	TEST_END(&self->base);
+}
+
+static int make_half(unsigned int round)
+{
+	int ret = do_mkdir("trees/X", NULL);
+
+	return ret == EINVAL ? 0 : ret ?: INCONSISTENT;
+}
+
+static int find_nothing(unsigned int round)
+{
+	static const char * const parts[] = { "", "/a", "/a/b", "/a/value" };
+	int calls = counter("visible");
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (do_stat(at("trees/X%s", parts[i]), NULL) != ENOENT)
+			return INCONSISTENT;
+	return counter("visible") == calls ? IDLE : 0;
+}
+
+static int list_nothing(unsigned int round)
+{
+	int calls = counter("visible");
+	int fd = open("trees", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+	char names[1024];
+
+	if (fd == -1)
+		return errno;
+	ret = list_fd(fd, names, sizeof(names));
+	close(fd);
+	if (ret || strstr(names, " X "))
+		return ret ?: INCONSISTENT;
+	return counter("visible") == calls ? IDLE : 0;
+}
+
+static int link_to_nothing(unsigned int round)
+{
+	int calls = counter("visible");
+	int ret = do_symlink(round % 2 ? "trees/X/a" : "trees/X", "links/l/link");
+
+	if (ret != ENOENT)
+		return ret ?: INCONSISTENT;
+	return counter("visible") == calls ? IDLE : 0;
+}
+
+TEST_F_TIMEOUT(half, is_never_seen, 600)
+{
+	static const struct worker workers[MAX_WORKERS] = {
+		WORKER(make_half),
+		WORKER(find_nothing, MAY(IDLE)),
+		WORKER(find_nothing, MAY(IDLE)),
+		WORKER(list_nothing, MAY(IDLE)),
+		WORKER(link_to_nothing, MAY(IDLE)),
+	};
+	char *before = snapshot(SNAP_NO_CALLS);
+
+	EXPECT_TRUE(race(workers));
+	/* Not even mtime of the parent has changed */
+	EXPECT_TRUE(unchanged(before, SNAP_NO_CALLS));
+	free(before);
 }
 
 /*

@@ -29,7 +29,8 @@
  *	wait:	wait for the next "knob" of this callback
  *	slow:	sleep for some time
  *	name:	affect only objects with this name
- *	depend:	call configfs_depend_item_unlocked(), and return its error
+ *	depend:	call configfs_depend_item_unlocked(), and return its error; "/" is
+ *		the root of configfs
  *	size:	bin_read reports this size, store returns this length
  *	null:	make returns NULL
  *	spoil:	make returns an item that configfs cannot attach, because the
@@ -40,8 +41,8 @@
  * reset
  *	Resets knobs and counters, drops all dependencies, and unregisters all
  *	groups and subsystems that were registered, unless items exist in them.
- * depend PATH
- *	configfs_depend_item()
+ * depend PATH [SUBSYSTEM]
+ *	configfs_depend_item(), with the subsystem of the object by default
  * undepend PATH
  *	configfs_undepend_item()
  * register PARENT NAME KIND
@@ -361,9 +362,13 @@ static void event(char what, enum callback cb, const struct node *node)
 
 static int depend_unlocked(struct configfs_subsystem *subsys, const char *path)
 {
-	struct obj *obj = obj_find(path);
+	struct obj *obj;
 	int ret;
 
+	if (!strcmp(path, "/"))
+		return configfs_depend_item_unlocked(subsys,
+					subsys->su_group.cg_item.ci_parent);
+	obj = obj_find(path);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 	ret = configfs_depend_item_unlocked(subsys, obj_item(obj));
@@ -1256,14 +1261,23 @@ static int do_reset(char **words)
 
 static int do_depend(char **words)
 {
-	struct obj *obj = obj_find(words[0]);
+	struct obj *obj = obj_find(words[0]), *subsys = NULL;
 	int ret;
 
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
-	ret = configfs_depend_item(obj->node->subsys, obj_item(obj));
+	if (words[1])
+		subsys = obj_find(words[1]);
+	if (IS_ERR(subsys)) {
+		obj_put(obj);
+		return PTR_ERR(subsys);
+	}
+	ret = configfs_depend_item(subsys ? &subsys->own : obj->node->subsys,
+				   obj_item(obj));
 	if (!ret)
 		atomic_inc(&obj->dependents);
+	if (subsys)
+		obj_put(subsys);
 	obj_put(obj);
 	return ret;
 }
