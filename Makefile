@@ -25,8 +25,10 @@ help:
 	@echo 'KDIR=/path/to/linux uses your kernel tree, V=1 shows everything.'
 
 demo: setup
+	@scripts/build plain-ready
 	@scripts/build plain
-	@vm/run -t 300 -l demo plain 'sh /demo'
+	@vm/run -t 300 -l demo-live plain-ready 'sh /demo live'
+	@vm/run -t 300 -l demo plain 'sh /demo rename'
 
 shell: setup
 	@scripts/build plain

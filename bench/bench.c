@@ -106,6 +106,38 @@ static struct took open_close(unsigned int round)
 	return (struct took){ opened - start, __rdtsc() - opened };
 }
 
+static int file;
+
+/* The read asks the driver again, because of the write before it. */
+static struct took write_read(unsigned int round)
+{
+	unsigned long start, written;
+	char c;
+
+	(void)round;
+	start = __rdtsc();
+	if (pwrite(file, "1", 1, 0) != 1)
+		err(1, "write");
+	written = __rdtsc();
+	if (pread(file, &c, 1, 0) != 1)
+		err(1, "read");
+	return (struct took){ written - start, __rdtsc() - written };
+}
+
+static struct took commit_uncommit(unsigned int round)
+{
+	unsigned long start, committed;
+
+	(void)round;
+	start = __rdtsc();
+	if (pwrite(file, "1", 1, 0) != 1)
+		err(1, "commit");
+	committed = __rdtsc();
+	if (pwrite(file, "0", 1, 0) != 1)
+		err(1, "uncommit");
+	return (struct took){ committed - start, __rdtsc() - committed };
+}
+
 static int compare(const void *a, const void *b)
 {
 	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
@@ -172,14 +204,52 @@ static void set_default_groups(unsigned int n)
 		err(1, PARAMETERS "default_groups");
 }
 
-static void make_siblings(void)
+static void make_siblings(unsigned int from, unsigned int to)
 {
-	for (unsigned int i = 0; i < SIBLINGS; i++) {
+	for (unsigned int i = from; i < to; i++) {
 		char name[20];
 
 		snprintf(name, sizeof(name), "sibling%08u", i);
 		if (mkdirat(dir, name, 0755))
 			err(1, "mkdir %s", name);
+	}
+}
+
+static void open_file(const char *name)
+{
+	if (file)
+		close(file);
+	file = openat(dir, name, O_RDWR);
+	if (file < 0)
+		err(1, "%s", name);
+}
+
+/* These do not depend on how many siblings there are. */
+static void measure_files(void)
+{
+	static const unsigned int below[] = { 0, 100, 10000 };
+
+	enter(ROOT "items");
+	if (mkdirat(dir, "item", 0755))
+		err(1, "mkdir item");
+	open_file("item/size");
+	measure("write", "read", "write+read", "item", write_read);
+
+	enter(ROOT "units");
+	if (mkdirat(dir, "unit", 0755))
+		err(1, "mkdir unit");
+	open_file("unit/size");
+	measure("write", "read", "write+read", "unit", write_read);
+
+	enter(ROOT "units/unit");
+	open_file("live");
+	for (int i = 0; i < 3; i++) {
+		char variant[20];
+
+		make_siblings(i ? below[i - 1] : 0, below[i]);
+		snprintf(variant, sizeof(variant), "unit with %u", below[i]);
+		measure("commit", "uncommit", "commit+uncommit", variant,
+			commit_uncommit);
 	}
 }
 
@@ -189,13 +259,13 @@ static void measure_all(void)
 
 	enter(ROOT "items");
 	if (siblings)
-		make_siblings();
+		make_siblings(0, SIBLINGS);
 	measure("mkdir", "rmdir", "mkdir+rmdir", "item", mkdir_rmdir);
 
 	enter(ROOT "groups");
 	set_default_groups(0);
 	if (siblings)
-		make_siblings();
+		make_siblings(0, SIBLINGS);
 	for (int i = 0; i < 3; i++) {
 		char variant[20];
 
@@ -219,6 +289,7 @@ int main(int argc, char **argv)
 	kernel = argv[1];
 
 	measure_all();
+	measure_files();
 	siblings = SIBLINGS;
 	measure_all();
 	return 0;

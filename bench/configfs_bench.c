@@ -4,6 +4,8 @@
  *
  *	items/		mkdir(2) makes an item with two attributes
  *	groups/		mkdir(2) makes a group of the same
+ *	units/		mkdir(2) makes a group of the same, with an attribute "live"
+ *			that commits it; items can be made in it
  *
  * The parameter "default_groups" is how many default groups a new group has.
  * No system call leads to configfs_register_group(): reading the parameter
@@ -11,8 +13,8 @@
  * cycles that each of the two took. In the same way, reading "depend" depends on
  * groups/, which comes after all items.
  *
- * Only what configfs has exported since long before the series is used here:
- * the same source is built for the kernels with and without it.
+ * The same source is built for the kernels with and without the series. Where
+ * configfs does not commit items, writing to "live" does nothing.
  */
 
 #include <linux/configfs.h>
@@ -33,7 +35,7 @@ struct bench_group {
 
 static ssize_t bench_size_show(struct config_item *item, char *page)
 {
-	return 0;
+	return sysfs_emit(page, "%u\n", 1048576);
 }
 
 static ssize_t bench_size_store(struct config_item *item, const char *page,
@@ -85,6 +87,31 @@ static const struct config_item_type bench_group_type = {
 	.ct_owner	= THIS_MODULE,
 };
 
+#ifdef CONFIGFS_ATTR_COMMIT
+CONFIGFS_ATTR_COMMIT(bench_, live, 0);
+#else
+static ssize_t bench_live_show(struct config_item *item, char *page)
+{
+	return 0;
+}
+
+static ssize_t bench_live_store(struct config_item *item, const char *page,
+				size_t count)
+{
+	bool live;
+
+	return kstrtobool(page, &live) ?: count;
+}
+CONFIGFS_ATTR(bench_, live);
+#endif
+
+static struct configfs_attribute *bench_unit_attrs[] = {
+	&bench_attr_size,
+	&bench_attr_state,
+	&bench_attr_live,
+	NULL
+};
+
 /* A default group goes with the group that it is in. */
 static const struct config_item_type bench_default_type = {
 	.ct_attrs	= bench_attrs,
@@ -133,6 +160,45 @@ static const struct configfs_group_operations bench_items_ops = {
 	.make_item	= bench_make_item,
 };
 
+static const struct config_item_type bench_unit_type = {
+	.ct_item_ops	= &bench_group_item_ops,
+	.ct_group_ops	= &bench_items_ops,
+	.ct_attrs	= bench_unit_attrs,
+	.ct_owner	= THIS_MODULE,
+};
+
+static struct config_group *bench_make_unit(struct config_group *parent,
+					    const char *name)
+{
+	struct bench_group *bench = kzalloc(sizeof(*bench), GFP_KERNEL);
+
+	if (!bench)
+		return ERR_PTR(-ENOMEM);
+	config_group_init_type_name(&bench->group, name, &bench_unit_type);
+	return &bench->group;
+}
+
+#ifdef CONFIGFS_ATTR_COMMIT
+static int bench_commit(struct config_group *group, struct config_item *item)
+{
+	return 0;
+}
+#endif
+
+static const struct configfs_group_operations bench_units_ops = {
+	.make_group		= bench_make_unit,
+#ifdef CONFIGFS_ATTR_COMMIT
+	.commit_item		= bench_commit,
+	.uncommit_item		= bench_commit,
+	.commit_in_place	= true,
+#endif
+};
+
+static const struct config_item_type bench_units_type = {
+	.ct_group_ops	= &bench_units_ops,
+	.ct_owner	= THIS_MODULE,
+};
+
 static const struct config_item_type bench_items_type = {
 	.ct_group_ops	= &bench_items_ops,
 	.ct_owner	= THIS_MODULE,
@@ -151,7 +217,7 @@ static const struct config_item_type bench_subsys_type = {
 	.ct_owner	= THIS_MODULE,
 };
 
-static struct config_group bench_items, bench_groups;
+static struct config_group bench_items, bench_groups, bench_units;
 static struct configfs_subsystem bench_subsys;
 
 static int bench_register_group(char *buffer, const struct kernel_param *kp)
@@ -215,6 +281,8 @@ static int __init bench_init(void)
 	config_group_init_type_name(&bench_groups, "groups",
 				    &bench_groups_type);
 	configfs_add_default_group(&bench_groups, root);
+	config_group_init_type_name(&bench_units, "units", &bench_units_type);
+	configfs_add_default_group(&bench_units, root);
 
 	return configfs_register_subsystem(&bench_subsys);
 }
