@@ -144,6 +144,15 @@ static int add_attr(struct configfs_dirent *dir_sd,
 	umode_t mode = (attr->ca_mode & S_IALLUGO) | S_IFREG;
 	struct configfs_dirent *sd;
 
+	/* What is in the item, which is detached now, is committed with it */
+	if (attr->ca_commit &&
+	    !(dir_sd->s_type & CONFIGFS_DETACHED &&
+	      dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_COMMITS)) {
+		pr_warn_once("%s: cannot be committed, but has the attribute %s\n",
+			     config_item_name(dir_sd->s_element),
+			     attr->ca_name);
+		return -EINVAL;
+	}
 	sd = configfs_alloc_dirent(attr, mode, type, dir_sd->s_frag);
 	if (IS_ERR(sd))
 		return PTR_ERR(sd);
@@ -293,11 +302,15 @@ struct dentry *configfs_attach_dir(struct dentry *dentry,
 				   struct config_item *item, int type)
 {
 	static const struct qstr private_name = QSTR_INIT("/", 1);
-	struct configfs_fragment *frag = new_fragment();
 	struct dentry *parent = dentry->d_parent, *dir;
+	const struct config_item_type *parent_type = to_item(parent)->ci_type;
 	struct inode *inode = d_inode(parent);
+	struct configfs_fragment *frag;
 	int error;
 
+	frag = configfs_new_fragment(to_dirent(parent)->s_frag,
+				     parent_type && parent_type->ct_group_ops &&
+				     parent_type->ct_group_ops->commit_in_place);
 	if (!frag)
 		return ERR_PTR(-ENOMEM);
 	dir = d_alloc(parent, &private_name);

@@ -413,7 +413,7 @@ static void snap_counters(FILE *out)
 {
 	static const char * const names[] = {
 		"make", "disconnect", "drop", "release", "store", "bin_write",
-		"allow_link", "drop_link",
+		"allow_link", "drop_link", "commit", "uncommit",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -570,6 +570,8 @@ static void purge_dir(const char *path)
 
 	if (!dir)
 		return;
+	do_write(at("%s/live", path), "0");
+	do_write(at("%s/power", path), "0");
 	while ((d = readdir(dir))) {
 		if (is_dot(d->d_name) || d->d_type == DT_REG)
 			continue;

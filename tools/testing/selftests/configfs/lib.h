@@ -266,6 +266,10 @@ struct worker {
 	int may[MAX_ERRORS];
 };
 
+#define WORKER(_fn, ...)	{ .name = #_fn, .fn = _fn, __VA_ARGS__ }
+#define MUST(...)		.must = { __VA_ARGS__ }
+#define MAY(...)		.may = { __VA_ARGS__ }
+
 /*
  * Run all workers at the same time. Each runs for 200 rounds, multiplied by the
  * environment variable CONFIGFS_TEST_ROUNDS, or for up to 50 times as many,

@@ -638,10 +638,6 @@ FIXTURE_VARIANT(race)
 	struct worker workers[MAX_WORKERS];
 };
 
-#define WORKER(_fn, ...)	{ .name = #_fn, .fn = _fn, __VA_ARGS__ }
-#define MUST(...)		.must = { __VA_ARGS__ }
-#define MAY(...)		.may = { __VA_ARGS__ }
-
 FIXTURE_VARIANT_ADD(race, lookups) {
 	.way = &by_mkdir,
 	.workers = {

@@ -45,6 +45,12 @@
  *	configfs_depend_item(), with the subsystem of the object by default
  * undepend PATH
  *	configfs_undepend_item()
+ * commit PATH [work]
+ * uncommit PATH [work]
+ *	configfs_commit_item() and configfs_uncommit_item(), from a kernel thread
+ *	if asked for
+ * is_live PATH
+ *	config_item_is_live(): fails with EAGAIN if it is not
  * register PARENT NAME KIND
  *	configfs_register_group(), or configfs_register_subsystem() if PARENT is
  *	"/". KIND is one of core_kinds[].
@@ -84,6 +90,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "core.h"
 
@@ -107,6 +114,8 @@ enum callback {
 	CB_BIN_WRITE,
 	CB_ALLOW_LINK,
 	CB_DROP_LINK,
+	CB_COMMIT,
+	CB_UNCOMMIT,
 	NR_CALLBACKS
 };
 
@@ -122,6 +131,8 @@ static const char * const callback_names[NR_CALLBACKS] = {
 	[CB_BIN_WRITE]	= "bin_write",
 	[CB_ALLOW_LINK]	= "allow_link",
 	[CB_DROP_LINK]	= "drop_link",
+	[CB_COMMIT]	= "commit",
+	[CB_UNCOMMIT]	= "uncommit",
 };
 
 /* Counters besides calls[] and held[] */
@@ -175,8 +186,11 @@ static DEFINE_MUTEX(knob_lock);	/* protects knobs */
  * @parent:	node of the parent, NULL for a subsystem
  * @subsys:	subsystem of the object
  * @running:	number of running callbacks for the object and all below it
+ * @active:	those of them that a commit must wait for
  * @links:	number of links in the object and below it
  * @below:	number of items made below the object
+ * @live:	committed
+ * @committing:	being committed or uncommitted
  * @made:	the object was returned by make_item() or make_group()
  * @gone:	disconnected or unregistered: no callback may be called
  * @dropped:	drop_item() was called
@@ -188,8 +202,11 @@ struct node {
 	struct node *parent;
 	struct configfs_subsystem *subsys;
 	atomic_t running;
+	atomic_t active;
 	atomic_t links;
 	atomic_t below;
+	bool live;
+	bool committing;
 	bool made;
 	bool gone;
 	bool dropped;
@@ -476,9 +493,39 @@ static void check_place(enum callback cb, struct obj *obj)
 			  callback_names[cb], node->name);
 }
 
+/* Nothing is called in an item that is being committed. */
+static void check_not_committing(enum callback cb, const struct node *node)
+{
+	for (; node; node = node->parent)
+		if (READ_ONCE(node->committing))
+			violation("%s while %s is being committed",
+				  callback_names[cb], node->name);
+}
+
+/* Nothing changes in a live item. */
+static void check_not_frozen(enum callback cb, const struct node *node)
+{
+	for (; node; node = node->parent)
+		if (READ_ONCE(node->live))
+			violation("%s while %s is live", callback_names[cb],
+				  node->name);
+}
+
+static void active_add(enum callback cb, struct node *node, int n)
+{
+	struct node *up;
+
+	for (up = node; up; up = up->parent)
+		atomic_add(n, &up->active);
+	/* Pairs with obj_change_live(): at least one of the two sees the other */
+	smp_mb__after_atomic();
+	check_not_committing(cb, node);
+}
+
 static int obj_begin(enum callback cb, struct obj *obj)
 {
 	running_inc(cb, obj->node);
+	active_add(cb, obj->node, 1);
 	check_place(cb, obj);
 	return callback_begin(cb, obj->node);
 }
@@ -487,6 +534,7 @@ static ssize_t obj_end(enum callback cb, struct obj *obj, ssize_t ret)
 {
 	check_place(cb, obj);
 	callback_end(cb, obj->node, ret < 0 ? -1 : 0);
+	active_add(cb, obj->node, -1);
 	running_dec(cb, obj->node);
 	return ret;
 }
@@ -507,8 +555,8 @@ static ssize_t obj_value_show(struct config_item *item, char *page)
 	return obj_end(CB_SHOW, obj, ret);
 }
 
-static ssize_t obj_value_store(struct config_item *item, const char *page,
-			       size_t len)
+static ssize_t obj_tune_store(struct config_item *item, const char *page,
+			      size_t len)
 {
 	struct obj *obj = to_obj(item);
 	ssize_t ret = obj_begin(CB_STORE, obj);
@@ -526,7 +574,17 @@ static ssize_t obj_value_store(struct config_item *item, const char *page,
 	}
 	return obj_end(CB_STORE, obj, ret);
 }
+CONFIGFS_ATTR_LIVE_WO(obj_, tune);
+
+static ssize_t obj_value_store(struct config_item *item, const char *page,
+			       size_t len)
+{
+	check_not_frozen(CB_STORE, to_obj(item)->node);
+	return obj_tune_store(item, page, len);
+}
 CONFIGFS_ATTR(obj_, value);
+CONFIGFS_ATTR_COMMIT(obj_, live, -EPERM);
+CONFIGFS_ATTR_COMMIT(obj_, power, 0);
 
 static ssize_t obj_ro_show(struct config_item *item, char *page)
 {
@@ -570,8 +628,8 @@ static ssize_t obj_blob_read(struct config_item *item, void *data, size_t len)
 	return obj_end(CB_BIN_READ, obj, ret);
 }
 
-static ssize_t obj_blob_write(struct config_item *item, const void *data,
-			      size_t len)
+static ssize_t obj_patch_write(struct config_item *item, const void *data,
+			       size_t len)
 {
 	struct obj *obj = to_obj(item);
 	ssize_t ret = obj_begin(CB_BIN_WRITE, obj);
@@ -589,6 +647,14 @@ static ssize_t obj_blob_write(struct config_item *item, const void *data,
 		ret = len;
 	}
 	return obj_end(CB_BIN_WRITE, obj, ret);
+}
+CONFIGFS_BIN_ATTR_LIVE_WO(obj_, patch, NULL, BLOB_MAX);
+
+static ssize_t obj_blob_write(struct config_item *item, const void *data,
+			      size_t len)
+{
+	check_not_frozen(CB_BIN_WRITE, to_obj(item)->node);
+	return obj_patch_write(item, data, len);
 }
 CONFIGFS_BIN_ATTR(obj_, blob, NULL, BLOB_MAX);
 
@@ -614,13 +680,40 @@ struct configfs_bin_attribute *core_bin_attrs[] = {
 	NULL
 };
 
+struct configfs_attribute *core_live_attrs[] = {
+	&obj_attr_value,
+	&obj_attr_hidden,
+	&obj_attr_ro,
+	&obj_attr_wo,
+	&obj_attr_tune,
+	&obj_attr_live,
+	NULL
+};
+
+struct configfs_attribute *core_power_attrs[] = {
+	&obj_attr_value,
+	&obj_attr_hidden,
+	&obj_attr_ro,
+	&obj_attr_wo,
+	&obj_attr_tune,
+	&obj_attr_power,
+	NULL
+};
+
+struct configfs_bin_attribute *core_unit_bin_attrs[] = {
+	&obj_attr_blob,
+	&obj_attr_hidden_blob,
+	&obj_attr_patch,
+	NULL
+};
+
 /* Count the calls for one attribute only, to get one per directory. */
 static bool obj_is_visible(struct config_item *item,
 			   struct configfs_attribute *attr, int n)
 {
 	struct obj *obj = to_obj(item);
 
-	if (n >= ARRAY_SIZE(core_attrs) - 1 || core_attrs[n] != attr)
+	if (obj->kind->type.ct_attrs[n] != attr)
 		violation("is_visible of attribute %d of %s", n,
 			  obj->node->name);
 	if (attr == &obj_attr_value) {
@@ -633,9 +726,11 @@ static bool obj_is_visible(struct config_item *item,
 static bool obj_is_bin_visible(struct config_item *item,
 			       struct configfs_bin_attribute *attr, int n)
 {
-	if (n >= ARRAY_SIZE(core_bin_attrs) - 1 || core_bin_attrs[n] != attr)
+	struct obj *obj = to_obj(item);
+
+	if (obj->kind->type.ct_bin_attrs[n] != attr)
 		violation("is_bin_visible of attribute %d of %s", n,
-			  to_obj(item)->node->name);
+			  obj->node->name);
 	return attr != &obj_attr_hidden_blob;
 }
 
@@ -660,6 +755,7 @@ static int obj_link(enum callback cb, struct config_item *item,
 
 	if (target)
 		running_inc(cb, target);
+	check_not_frozen(cb, obj->node);
 	ret = obj_begin(cb, obj);
 	if (!ret)
 		count_link(callback_names[cb], obj->node, how);
@@ -865,6 +961,7 @@ static struct obj *obj_make(struct config_group *group, const char *name)
 	int ret;
 
 	check_su_mutex(CB_MAKE, node);
+	check_not_frozen(CB_MAKE, node);
 	if (group->cg_subsys != node->subsys)
 		violation("make in another subsystem");
 	ret = obj_begin(CB_MAKE, parent);
@@ -945,6 +1042,8 @@ static void check_leaving(enum callback cb, struct config_group *group,
 		violation("%s of %s, not in this group", callback_names[cb],
 			  obj->node->name);
 	check_su_mutex(cb, obj->node);
+	check_not_frozen(cb, obj->node);
+	check_not_committing(cb, obj->node);
 	check_not_gone(cb, parent);
 	check_going(callback_names[cb], obj);
 }
@@ -985,6 +1084,55 @@ static void obj_drop_item(struct config_group *group, struct config_item *item)
 	node_put(node);
 }
 
+static int obj_change_live(enum callback cb, struct config_group *group,
+			   struct config_item *item, bool live)
+{
+	struct mutex *mutex = &group->cg_subsys->su_mutex;
+	struct obj *obj = to_obj(item);
+	struct node *node = obj->node;
+	int ret;
+
+	if (node->parent != to_obj(&group->cg_item)->node)
+		violation("%s of %s, not in this group", callback_names[cb],
+			  node->name);
+	if (IS_ENABLED(CONFIG_LOCKDEP) && debug_locks && lockdep_is_held(mutex))
+		violation("%s of %s with su_mutex", callback_names[cb],
+			  node->name);
+	if (node->live == live || node->committing)
+		violation("%s of %s twice", callback_names[cb], node->name);
+	check_not_gone(cb, node);
+	check_not_frozen(cb, node->parent);
+	check_not_committing(cb, node);
+	check_place(cb, obj);
+	WRITE_ONCE(node->committing, true);
+	/* Pairs with active_add() */
+	smp_mb();
+	if (atomic_read(&node->active))
+		violation("%s of %s with %d callbacks running",
+			  callback_names[cb], node->name,
+			  atomic_read(&node->active));
+	ret = callback_begin(cb, node);
+	if (atomic_read(&node->active) || config_item_is_live(item) == live)
+		violation("%s of %s disturbed", callback_names[cb], node->name);
+	check_place(cb, obj);
+	callback_end(cb, node, ret ? -1 : 0);
+	if (!ret)
+		WRITE_ONCE(node->live, live);
+	WRITE_ONCE(node->committing, false);
+	return ret;
+}
+
+static int obj_commit_item(struct config_group *group, struct config_item *item)
+{
+	return obj_change_live(CB_COMMIT, group, item, true);
+}
+
+static int obj_uncommit_item(struct config_group *group,
+			     struct config_item *item)
+{
+	return obj_change_live(CB_UNCOMMIT, group, item, false);
+}
+
 const struct configfs_item_operations core_item_ops = {
 	.release		= obj_release,
 };
@@ -1014,6 +1162,27 @@ const struct configfs_group_operations core_group_maker_ops = {
 	.drop_item		= obj_drop_item,
 	.is_visible		= obj_is_visible,
 	.is_bin_visible		= obj_is_bin_visible,
+};
+
+const struct configfs_group_operations core_unit_maker_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.commit_in_place	= true,
+};
+
+const struct configfs_group_operations core_oneway_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+	.commit_item		= obj_commit_item,
+	.commit_in_place	= true,
 };
 
 /*
@@ -1294,6 +1463,63 @@ static int do_undepend(char **words)
 	return ret;
 }
 
+struct commit_work {
+	struct work_struct work;
+	struct config_item *item;
+	bool live;
+	int ret;
+};
+
+static void commit_fn(struct work_struct *work)
+{
+	struct commit_work *w = container_of(work, struct commit_work, work);
+
+	w->ret = w->live ? configfs_commit_item(w->item) :
+			   configfs_uncommit_item(w->item);
+}
+
+static int commit_obj(const char *path, const char *how, bool live)
+{
+	struct obj *obj = obj_find(path);
+	struct commit_work w = { .live = live };
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	w.item = obj_item(obj);
+	INIT_WORK_ONSTACK(&w.work, commit_fn);
+	if (how) {
+		schedule_work(&w.work);
+		flush_work(&w.work);
+	} else {
+		commit_fn(&w.work);
+	}
+	destroy_work_on_stack(&w.work);
+	obj_put(obj);
+	return w.ret;
+}
+
+static int do_commit(char **words)
+{
+	return commit_obj(words[0], words[1], true);
+}
+
+static int do_uncommit(char **words)
+{
+	return commit_obj(words[0], words[1], false);
+}
+
+static int do_is_live(char **words)
+{
+	struct obj *obj = obj_find(words[0]);
+	int ret;
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ret = config_item_is_live(obj_item(obj)) ? 0 : -EAGAIN;
+	obj_put(obj);
+	return ret;
+}
+
 static int do_register(char **words)
 {
 	bool is_subsys = !strcmp(words[0], "/");
@@ -1433,6 +1659,9 @@ static const struct {
 	{ "reset",		do_reset,		0 },
 	{ "depend",		do_depend,		1 },
 	{ "undepend",		do_undepend,		1 },
+	{ "commit",		do_commit,		1 },
+	{ "uncommit",		do_uncommit,		1 },
+	{ "is_live",		do_is_live,		1 },
 	{ "register",		do_register,		3 },
 	{ "unregister",		do_unregister,		1 },
 	{ "unregister_as_subsystem", do_unregister_as_subsystem, 1 },

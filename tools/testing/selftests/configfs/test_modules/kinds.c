@@ -6,6 +6,7 @@
  * configfs_test/links/		for items; links are allowed
  * configfs_test/trees/		for trees with embedded default groups
  * configfs_test/groves/	for trees with separate default groups
+ * configfs_test/units/		for units, which are committed in place
  * configfs_test/empty/		neither mkdir(2) nor symlink(2) is allowed
  * configfs_test2/items/	for items
  *
@@ -26,6 +27,18 @@
  * wo		sets value
  * blob		binary, at most 256 bytes, initially empty
  * hidden, hidden_blob	not visible
+ *
+ * A unit can hold items, and has the same and these attributes:
+ *
+ * tune		sets value, also while the unit is live
+ * patch	binary, sets blob, also while the unit is live
+ * live		commits the unit; fails with EPERM if it is that already
+ *
+ * and these default groups:
+ *
+ * a		as in a tree
+ * parts	holds units, which are committed for themselves by "power" instead of
+ *		"live"; that succeeds if they are that already
  */
 #include <linux/module.h>
 
@@ -76,6 +89,57 @@ static const struct kind grove = {
 	.child = &item,
 	.defaults = TREE_DEFAULTS,
 	.separate = true,
+};
+
+/* A unit in a unit, with the attribute "power" */
+static const struct kind part = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+		.ct_attrs	= core_power_attrs,
+		.ct_bin_attrs	= core_unit_bin_attrs,
+	},
+	.child = &item,
+	.defaults = { { "a", &tree_a } },
+};
+
+static const struct kind parts = {
+	.type = core_type(&core_link_item_ops, &core_unit_maker_ops),
+	.child = &part,
+};
+
+static const struct kind unit = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+		.ct_attrs	= core_live_attrs,
+		.ct_bin_attrs	= core_unit_bin_attrs,
+	},
+	.child = &item,
+	.defaults = { { "a", &tree_a }, { "parts", &parts } },
+};
+
+/* Without ->uncommit_item() */
+static const struct kind oneway = {
+	.type = core_type(&core_item_ops, &core_oneway_ops),
+	.child = &unit,
+};
+
+/* Its items have the attribute "live", but cannot be committed */
+static const struct kind misfits = {
+	.type = core_type(&core_item_ops, &core_group_maker_ops),
+	.child = &unit,
+};
+
+static const struct kind top_units = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+		.ct_group_ops	= &core_unit_maker_ops,
+	},
+	.child = &unit,
 };
 
 static const struct kind top_items = {
@@ -129,7 +193,7 @@ static const struct kind subsystem = {
 	.defaults = {
 		{ "items", &top_items }, { "links", &top_links },
 		{ "trees", &top_trees }, { "groves", &top_groves },
-		{ "empty", &nothing },
+		{ "units", &top_units }, { "empty", &nothing },
 	},
 };
 
@@ -152,6 +216,9 @@ const struct named_kind core_kinds[] = {
 	{ "items", &items },
 	{ "tree", &tree },
 	{ "grove", &grove },
+	{ "unit", &unit },
+	{ "oneway", &oneway },
+	{ "misfits", &misfits },
 	{}
 };
 
