@@ -85,7 +85,8 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 		atomic_set(&p->frag_written, 0);
 		init_rwsem(&p->frag_sem);
 		init_rwsem(&p->frag_changes);
-		if (outer && !(outer->frag_flags & CONFIGFS_FRAG_COMMITS))
+		if (outer &&
+		    !(READ_ONCE(outer->frag_flags) & CONFIGFS_FRAG_COMMITS))
 			outer = outer->frag_outer;
 		p->frag_outer = get_fragment(outer);
 		p->frag_flags = outer ? CONFIGFS_FRAG_INNER : 0;
@@ -165,7 +166,7 @@ static int down_outer(struct configfs_fragment *frag, enum configfs_use use,
 bool configfs_is_live_outwards(struct configfs_fragment *frag)
 {
 	for (; frag; frag = frag->frag_outer)
-		if (frag->frag_flags & CONFIGFS_FRAG_LIVE)
+		if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_LIVE)
 			return true;
 	return false;
 }
@@ -191,7 +192,8 @@ int configfs_get_active_uninterruptible(struct configfs_fragment *frag)
 /* Whether anybody has to know of changes in it */
 static bool has_state(struct configfs_fragment *frag)
 {
-	return frag->frag_flags & (CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
+	return READ_ONCE(frag->frag_flags) &
+		(CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
 }
 
 /**
@@ -466,8 +468,8 @@ static int commit_by_driver(struct config_item *item, bool live)
  * there.  Calls ->commit_item().
  *
  * Context: Process context, may sleep.  Kernel threads can call it, and so can a
- * task on its way out.  No callback can, nor can those who hold a lock that a
- * callback or ->commit_item() takes.
+ * task on its way out.  Neither a callback nor another such op can, nor can those
+ * who hold a lock that one of them takes.
  *
  * Return:
  * * 0

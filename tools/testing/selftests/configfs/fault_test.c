@@ -81,6 +81,14 @@ static int remake(const char *path, const char *unused)
 	return do_rmdir(path, NULL) ?: do_mkdir(path, NULL);
 }
 
+static int remake_live(const char *path, const char *unused)
+{
+	int ret = do_mkdir(path, NULL);
+
+	return ret && ret != EEXIST ? ret :
+		do_write(at("%s/live", path), "1");
+}
+
 /*
  * Checks that an operation is complete
  */
@@ -112,6 +120,21 @@ static bool link_is_whole(const struct operation *op)
 static bool is_written(const struct operation *op)
 {
 	return !strcmp(op->b, value_of(op->a));
+}
+
+static bool is_live(const struct operation *op)
+{
+	return !strcmp("1", value_of(op->a)) &&
+	       do_mkdir("units/u/n", NULL) == EBUSY;
+}
+
+/* Whether it can be committed and is frozen then */
+static bool unit_is_whole(const struct operation *op)
+{
+	return !strcmp("a blob live parts patch ro tune value wo",
+		       listing_of(op->undo_a)) &&
+	       !do_write(at("%s/live", op->undo_a), "1") &&
+	       do_write(at("%s/a/b/value", op->undo_a), "x") == EBUSY;
 }
 
 static bool is_depended_on(const struct operation *op)
@@ -187,6 +210,31 @@ FIXTURE_VARIANT_ADD(fault, mkdir_of_a_tree_of_separate_groups) {
 FIXTURE_VARIANT_ADD(fault, rmdir) {
 	.prepare = { "trees/X" },
 	PATH_OP(do_rmdir, do_mkdir, "trees/X", NULL),
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_a_unit) {
+	PATH_OP(do_mkdir, do_rmdir, "units/u", unit_is_whole),
+	.least = 20,
+};
+
+FIXTURE_VARIANT_ADD(fault, commit) {
+	.prepare = { "units/u" },
+	.op = {
+		.fn = do_write,
+		.a = "units/u/live",
+		.b = "1",
+		.undo = do_write,
+		.undo_a = "units/u/live",
+		.undo_b = "0",
+		.complete = is_live,
+	},
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, rmdir_of_a_live_unit) {
+	.prepare = { "units/u" },
+	PATH_OP(do_rmdir, remake_live, "units/u", NULL),
+	.undo_first = true,
 };
 
 FIXTURE_VARIANT_ADD(fault, register_group) {
