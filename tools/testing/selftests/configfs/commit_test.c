@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,9 +228,10 @@ TEST_F(commit, waits_for_no_binary_data)
 	const char *blob = opened("units/u/blob");
 	const char *inner = opened("units/u/a/b/t/blob");
 	const char *patch = opened("units/u/patch");
+	void *bad = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	/* Nothing is written yet, and what fails does not count */
-	ASSERT_EQ(-1, write(atoi(blob), NULL, 1));
+	ASSERT_EQ(-1, write(atoi(blob), bad, 1));
 	ASSERT_EQ(EFAULT, errno);
 	ASSERT_EQ(0, do_write_fd(patch, "p"));
 	ASSERT_EQ(0, do_live("units/u", "1"));
