@@ -29,9 +29,9 @@
  *		in frag_written: their data have not reached the driver yet, so
  *		the item cannot be committed.
  *
- * CONFIGFS_FRAG_LIVE changes while both are held exclusively.  So whoever holds
- * one of them shared, and has found no live item, knows that there is none until
- * he lets go.
+ * CONFIGFS_FRAG_LIVE changes while both are held exclusively.  So a task that
+ * holds either of them shared and finds no live item can rely on that until it
+ * releases the semaphore.
  *
  * Locks, outermost first; attach.c has those around them:
  *
@@ -40,16 +40,15 @@
  *	    frag_sem
  *	      su_mutex
  *
- * A semaphore is taken from the innermost fragment outwards, and only the first
- * one is waited for.  If one of the others is not free, all are dropped before
- * the wait.  So nobody keeps one that a commit waits for while he waits for that
- * commit.
+ * Semaphores are taken from the innermost fragment outwards.  A task waits only
+ * for the first.  If another one is not free, it drops all that it holds before
+ * it waits, so a commit never waits for a task that waits for that commit.
  *
- * The removal of an item is a change of those above while it waits for the
- * inodes of the item's default groups.  A change of the item has locked one of
- * them, and must not wait for a commit above, which may wait for that removal.
- * It does not: before the item is dead it has been waited for, and afterwards it
- * fails as soon as it has frag_changes of the item itself.
+ * The removal of an item counts as a change of the items above while it locks the
+ * inodes of the item's default groups.  A change of the item holds one of these
+ * inodes, so it must not wait for a commit above, which may in turn wait for the
+ * removal.  It does not: the removal waits for changes that began before it, and
+ * later ones fail as soon as they get the item's own frag_changes.
  */
 
 #include <linux/fs.h>
@@ -182,14 +181,14 @@ void configfs_put_active_outer(struct configfs_fragment *frag)
 	up_all(frag->frag_outer, NULL, CONFIGFS_CALLBACK);
 }
 
-/* For who cannot fail */
+/* For the last close(2), which cannot fail */
 int configfs_get_active_uninterruptible(struct configfs_fragment *frag)
 {
 	down_read(&frag->frag_sem);
 	return down_outer(frag, CONFIGFS_CALLBACK, false);
 }
 
-/* Whether anybody has to know of changes in it */
+/* Whether a commit may have to wait for changes in it */
 static bool has_state(struct configfs_fragment *frag)
 {
 	return READ_ONCE(frag->frag_flags) &
@@ -341,7 +340,7 @@ int configfs_call_commit(struct configfs_fragment *frag,
 		ret = -EINVAL;
 	}
 	if (!ret) {
-		/* For those who look at it under su_mutex */
+		/* For drivers that look at it under su_mutex */
 		guard(mutex)(&group->cg_subsys->su_mutex);
 		WRITE_ONCE(frag->frag_flags, live ?
 			   frag->frag_flags | CONFIGFS_FRAG_LIVE :
