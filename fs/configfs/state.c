@@ -35,20 +35,22 @@
  *
  * Locks, outermost first; attach.c has those around them:
  *
- *	inodes of directories
+ *	inodes of the parent and of the directory
  *	  frag_changes
+ *	    inodes of what is dismantled, with those of outer fragments held
  *	    frag_sem
  *	      su_mutex
  *
- * Semaphores are taken from the innermost fragment outwards.  A task waits only
- * for the first.  If another one is not free, it drops all that it holds before
- * it waits, so a commit never waits for a task that waits for that commit.
+ * Semaphores are taken from the innermost fragment outwards, and all but the first
+ * by trylock.  If one is not free, a callback drops all that it holds before it
+ * waits, so that it does not keep a removal of the inner item waiting for a commit
+ * of the outer one.
  *
- * The removal of an item counts as a change of the items above while it locks the
- * inodes of the item's default groups.  A change of the item holds one of these
- * inodes, so it must not wait for a commit above, which may in turn wait for the
- * removal.  It does not: the removal waits for changes that began before it, and
- * later ones fail as soon as they get the item's own frag_changes.
+ * A change drops all but the first, frag_changes of the item that it is in.  It
+ * holds the inode of a directory in that item, and the removal of the item, which
+ * counts as a change of those above, locks that inode.  So the removal must not
+ * begin while the change waits for a commit above, which may wait for the removal.
+ * A change that comes later fails as soon as it has frag_changes of the item.
  */
 
 #include <linux/fs.h>
@@ -127,36 +129,34 @@ static struct configfs_fragment *try_down_all(struct configfs_fragment *frag,
 	return NULL;
 }
 
-static int down_one(struct configfs_fragment *frag, enum configfs_use use,
-		    bool killable)
+static int down_one(struct configfs_fragment *frag, bool killable)
 {
 	if (killable)
-		return down_read_killable(to_sem(frag, use));
-	down_read(to_sem(frag, use));
+		return down_read_killable(&frag->frag_sem);
+	down_read(&frag->frag_sem);
 	return 0;
 }
 
-/* That of @frag is held.  When this fails, it is not held any more. */
-static int down_outer(struct configfs_fragment *frag, enum configfs_use use,
-		      bool killable)
+/* frag_sem of @frag is held.  When this fails, it is not held any more. */
+static int get_outer_active(struct configfs_fragment *frag, bool killable)
 {
 	struct configfs_fragment *closed;
 	int ret;
 
 	do {
-		if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD) {
-			up_read(to_sem(frag, use));
+		if (frag->frag_flags & CONFIGFS_FRAG_DEAD) {
+			up_read(&frag->frag_sem);
 			return -ENOENT;
 		}
-		closed = try_down_all(frag->frag_outer, use);
+		closed = try_down_all(frag->frag_outer, CONFIGFS_CALLBACK);
 		if (!closed)
 			return 0;
-		up_read(to_sem(frag, use));
-		ret = down_one(closed, use, killable);
+		up_read(&frag->frag_sem);
+		ret = down_one(closed, killable);
 		if (ret)
 			break;
-		up_read(to_sem(closed, use));
-		ret = down_one(frag, use, killable);
+		up_read(&closed->frag_sem);
+		ret = down_one(frag, killable);
 	} while (!ret);
 	return ret;
 }
@@ -173,7 +173,7 @@ bool configfs_is_live_outwards(struct configfs_fragment *frag)
 /* What configfs_get_active() does when frag_sem of @frag alone is not enough. */
 int configfs_get_active_outer(struct configfs_fragment *frag)
 {
-	return down_outer(frag, CONFIGFS_CALLBACK, true);
+	return get_outer_active(frag, true);
 }
 
 void configfs_put_active_outer(struct configfs_fragment *frag)
@@ -185,7 +185,7 @@ void configfs_put_active_outer(struct configfs_fragment *frag)
 int configfs_get_active_uninterruptible(struct configfs_fragment *frag)
 {
 	down_read(&frag->frag_sem);
-	return down_outer(frag, CONFIGFS_CALLBACK, false);
+	return get_outer_active(frag, false);
 }
 
 /* Whether a commit may have to wait for changes in it */
@@ -193,6 +193,25 @@ static bool has_state(struct configfs_fragment *frag)
 {
 	return READ_ONCE(frag->frag_flags) &
 		(CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
+}
+
+/*
+ * Caller holds frag_changes of @frag, and keeps it while we wait: otherwise @frag
+ * could be removed meanwhile, and that would wait for the caller's inode.
+ */
+static int begin_outer_change(struct configfs_fragment *frag)
+{
+	struct configfs_fragment *closed;
+
+	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD)
+		return -ENOENT;
+	while ((closed = try_down_all(frag->frag_outer, CONFIGFS_CHANGE))) {
+		if (down_read_killable_nested(&closed->frag_changes,
+					      SINGLE_DEPTH_NESTING))
+			return -EINTR;
+		up_read(&closed->frag_changes);
+	}
+	return 0;
 }
 
 /**
@@ -217,9 +236,13 @@ int configfs_begin_change(struct configfs_fragment *frag)
 
 	if (!has_state(frag))
 		return 0;
-	ret = down_one(frag, CONFIGFS_CHANGE, true) ?:
-	      down_outer(frag, CONFIGFS_CHANGE, true);
-	if (!ret && configfs_is_frozen(frag)) {
+	ret = down_read_killable(&frag->frag_changes);
+	if (ret)
+		return ret;
+	ret = begin_outer_change(frag);
+	if (ret) {
+		up_read(&frag->frag_changes);
+	} else if (configfs_is_frozen(frag)) {
 		configfs_end_change(frag);
 		ret = -EBUSY;
 	}
@@ -244,32 +267,27 @@ void configfs_end_change(struct configfs_fragment *frag)
  *
  * Return:
  * * 0
- * * -EBUSY - an item that it is below is live
- * * -EINTR - killed while waiting
+ * * -EBUSY  - an item that it is below is live
+ * * -EINTR  - killed while waiting
+ * * -ENOENT - it has been removed
  */
 int configfs_begin_exclusive(struct configfs_fragment *frag)
 {
-	struct configfs_fragment *closed;
+	int ret;
 
 	if (!has_state(frag))
 		return 0;
-	while (1) {
-		if (down_write_killable(&frag->frag_changes))
-			return -EINTR;
-		closed = try_down_all(frag->frag_outer, CONFIGFS_CHANGE);
-		if (!closed)
-			break;
-		up_write(&frag->frag_changes);
-		if (down_read_killable(&closed->frag_changes))
-			return -EINTR;
-		up_read(&closed->frag_changes);
-	}
-	if (configfs_is_live_outwards(frag->frag_outer)) {
-		configfs_end_exclusive(frag);
+	ret = down_write_killable(&frag->frag_changes);
+	if (ret)
+		return ret;
+	ret = begin_outer_change(frag);
+	if (!ret && configfs_is_live_outwards(frag->frag_outer)) {
 		configfs_end_outer_change(frag);
-		return -EBUSY;
+		ret = -EBUSY;
 	}
-	return 0;
+	if (ret)
+		up_write(&frag->frag_changes);
+	return ret;
 }
 
 /* The item can change again, or has been detached. */
@@ -320,6 +338,12 @@ void configfs_end_write(struct configfs_fragment *frag)
 		atomic_dec(&frag->frag_written);
 }
 
+static bool is_attached(struct config_item *item)
+{
+	guard(spinlock)(&configfs_dirent_lock);
+	return configfs_is_attached(item->ci_dentry);
+}
+
 /*
  * Let the driver commit or uncommit an item.  Caller holds both semaphores of
  * its fragment, which is not dead.
@@ -332,8 +356,12 @@ int configfs_call_commit(struct configfs_fragment *frag,
 		group->cg_item.ci_type->ct_group_ops;
 	int (*op)(struct config_group *group, struct config_item *item) =
 		live ? ops->commit_item : ops->uncommit_item;
-	int ret = op ? op(group, item) : -EPERM;
+	struct configfs_subsystem *subsys = group->cg_subsys;
+	int ret;
 
+	if (!subsys)
+		return -ENOENT;
+	ret = op ? op(group, item) : -EPERM;
 	if (ret > 0) {
 		pr_warn_once("%s: %pS returned %d\n",
 			     config_item_name(&group->cg_item), op, ret);
@@ -341,7 +369,7 @@ int configfs_call_commit(struct configfs_fragment *frag,
 	}
 	if (!ret) {
 		/* For drivers that look at it under su_mutex */
-		guard(mutex)(&group->cg_subsys->su_mutex);
+		guard(mutex)(&subsys->su_mutex);
 		WRITE_ONCE(frag->frag_flags, live ?
 			   frag->frag_flags | CONFIGFS_FRAG_LIVE :
 			   frag->frag_flags & ~CONFIGFS_FRAG_LIVE);
@@ -422,11 +450,12 @@ int configfs_commit(struct configfs_fragment *frag, struct config_item *item,
 		return ret;
 	ret = down_write_killable(&frag->frag_sem);
 	if (!ret) {
-		if (frag->frag_flags & CONFIGFS_FRAG_DEAD)
+		/* A driver can unregister a group and leave its items behind. */
+		if (frag->frag_flags & CONFIGFS_FRAG_DEAD || !is_attached(item))
 			ret = -ENOENT;
 		else if (live == !!(frag->frag_flags & CONFIGFS_FRAG_LIVE))
 			ret = again;
-		else if (atomic_read(&frag->frag_written))
+		else if (live && atomic_read(&frag->frag_written))
 			ret = -EBUSY;
 		else
 			ret = configfs_call_commit(frag, item, live);
@@ -445,14 +474,14 @@ static int commit_by_driver(struct config_item *item, bool live)
 
 	scoped_guard(spinlock, &configfs_dirent_lock) {
 		dir = item->ci_dentry;
-		if (!dir)
+		if (!configfs_is_attached(dir))
 			return -ENOENT;
 		/* Not the root, nor a default group, which has that of its item */
 		if (!IS_ROOT(dir) &&
 		    to_dirent(dir)->s_frag != to_dirent(dir->d_parent)->s_frag)
 			frag = get_fragment(to_dirent(dir)->s_frag);
 	}
-	if (frag && frag->frag_flags & CONFIGFS_FRAG_COMMITS)
+	if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS)
 		ret = configfs_commit(frag, item, live, -EALREADY);
 	put_fragment(frag);
 	return ret;

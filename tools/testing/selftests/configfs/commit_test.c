@@ -572,6 +572,19 @@ TEST_F(driver, commits_itself)
 	ASSERT_EQ(0, task_join(&self->tasks[0]));
 }
 
+/* Not before mkdir(2) can no longer fail */
+TEST_F(driver, cannot_commit_what_is_being_made)
+{
+	ASSERT_EQ(0, hold("visible", "parts"));
+	ASSERT_TRUE(task_start(&self->tasks[0], do_mkdir, "units/u", NULL));
+	ASSERT_EQ(0, await_held("visible"));
+	EXPECT_EQ(ENOENT, do_commit("units/u", NULL));
+	ASSERT_EQ(0, release("visible"));
+	ASSERT_EQ(0, task_join(&self->tasks[0]));
+	EXPECT_EQ(0, counter("commit"));
+	EXPECT_EQ(0, do_commit("units/u", NULL));
+}
+
 /* A group that the driver registers next to those that userspace makes */
 TEST_F(driver, commits_a_registered_group)
 {
