@@ -37,6 +37,8 @@
  *	        configfs_dirent_lock
  *	          d_lock
  *
+ * frag_changes of fragments comes after the first of these: see state.c.
+ *
  * To link or unlink a dirent, hold the inode lock of the directory exclusively,
  * unless it is S_DEAD, and configfs_dirent_lock.  To look at s_children, either
  * of them is enough.  For cursors of open directories, configfs_dirent_lock is.

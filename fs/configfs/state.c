@@ -137,8 +137,11 @@ static int down_one(struct configfs_fragment *frag, bool killable)
 	return 0;
 }
 
-/* frag_sem of @frag is held.  When this fails, it is not held any more. */
-static int get_outer_active(struct configfs_fragment *frag, bool killable)
+/*
+ * What configfs_get_active() does when frag_sem of @frag, which is held, is not
+ * enough.  When this fails, it is not held any more.
+ */
+int configfs_get_active_outer(struct configfs_fragment *frag, bool killable)
 {
 	struct configfs_fragment *closed;
 	int ret;
@@ -170,22 +173,9 @@ bool configfs_is_live_outwards(struct configfs_fragment *frag)
 	return false;
 }
 
-/* What configfs_get_active() does when frag_sem of @frag alone is not enough. */
-int configfs_get_active_outer(struct configfs_fragment *frag)
-{
-	return get_outer_active(frag, true);
-}
-
 void configfs_put_active_outer(struct configfs_fragment *frag)
 {
 	up_all(frag->frag_outer, NULL, CONFIGFS_CALLBACK);
-}
-
-/* For the last close(2), which cannot fail */
-int configfs_get_active_uninterruptible(struct configfs_fragment *frag)
-{
-	down_read(&frag->frag_sem);
-	return get_outer_active(frag, false);
 }
 
 /* Whether a commit may have to wait for changes in it */

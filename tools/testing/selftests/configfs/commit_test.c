@@ -33,21 +33,6 @@ static int do_uncommit(const char *path, const char *unused)
 	return control("uncommit", path);
 }
 
-static int do_depend(const char *path, const char *unused)
-{
-	return control("depend", path);
-}
-
-static int do_chmod(const char *path, const char *mode)
-{
-	return chmod(path, strtol(mode, NULL, 8)) ? errno : 0;
-}
-
-static int do_list(const char *path, const char *unused)
-{
-	return strcmp(listing_of(path), "") ? 0 : EIO;
-}
-
 static bool is_live(const char *path)
 {
 	return !control("is_live", path);
@@ -291,7 +276,7 @@ TEST_F(commit, is_undone_by_rmdir_if_nothing_is_in_the_way)
 	ASSERT_EQ(0, do_unlink("links/l/to", NULL));
 	ASSERT_EQ(0, do_depend("units/v", NULL));
 	ASSERT_TRUE(rows_refused(linked));
-	ASSERT_EQ(0, control("undepend", "units/v"));
+	ASSERT_EQ(0, do_undepend("units/v", NULL));
 	ASSERT_EQ(1, counter("uncommit"));
 	ASSERT_TRUE(is_live("units/v"));
 	ASSERT_EQ(0, do_rmdir("units/v", NULL));
@@ -316,7 +301,7 @@ TEST_F(commit, is_undone_by_rmdir_without_interference)
 	}
 	ASSERT_EQ(0, release("uncommit"));
 	ASSERT_EQ(0, do_depend("units/v", NULL));
-	ASSERT_EQ(0, control("undepend", "units/v"));
+	ASSERT_EQ(0, do_undepend("units/v", NULL));
 	ASSERT_EQ(0, do_rmdir("units/v", NULL));
 }
 

@@ -22,11 +22,6 @@
  * Ways to depend on something
  */
 
-static int from_outside(const char *path, const char *unused)
-{
-	return control("depend", path);
-}
-
 /*
  * The store callback of @caller depends on @path and returns the result.
  * @caller is an attribute of an item that is used for nothing else.
@@ -40,11 +35,6 @@ static int from_callback(const char *path, const char *caller)
 	ret = do_write(caller, "x");
 	knob("store");
 	return ret;
-}
-
-static int undepend(const char *path, const char *unused)
-{
-	return control("undepend", path);
 }
 
 FIXTURE(depend)
@@ -66,7 +56,7 @@ FIXTURE_VARIANT(depend)
 };
 
 FIXTURE_VARIANT_ADD(depend, from_outside) {
-	.fn = from_outside,
+	.fn = do_depend,
 };
 
 FIXTURE_VARIANT_ADD(depend, from_callback) {
@@ -112,9 +102,9 @@ FIXTURE_TEARDOWN(depend)
 		TH_LOG("despite a dependency on %s", _target);		\
 	}								\
 	ASSERT_EQ(0, variant->fn(_target, variant->caller));		\
-	ASSERT_EQ(0, undepend(_target, NULL));				\
+	ASSERT_EQ(0, do_undepend(_target, NULL));			\
 	ASSERT_TRUE(rows_refused(refused));				\
-	ASSERT_EQ(0, undepend(_target, NULL));				\
+	ASSERT_EQ(0, do_undepend(_target, NULL));			\
 	ASSERT_EQ(0, do_rmdir(_dir, NULL));				\
 	ASSERT_EQ(0, do_mkdir(_dir, NULL));				\
 } while (0)
@@ -163,7 +153,7 @@ TEST_F(depend, nothing_else_is_refused)
 	ASSERT_EQ(0, do_unlink("links/l/link", NULL));
 	ASSERT_EQ(0, do_mkdir("trees/Y", NULL));
 	ASSERT_EQ(0, do_rmdir("trees/Y", NULL));
-	ASSERT_EQ(0, undepend("trees/X", NULL));
+	ASSERT_EQ(0, do_undepend("trees/X", NULL));
 	ASSERT_EQ(0, do_rmdir("trees/X", NULL));
 }
 
@@ -181,7 +171,7 @@ TEST_F(depend, subsystem)
 		refused[0].a = strcmp(targets[i], ".") ? targets[i] : SUBSYS_DIR;
 		ASSERT_EQ(0, variant->fn(targets[i], variant->caller));
 		ASSERT_TRUE(rows_refused(refused));
-		ASSERT_EQ(0, undepend(targets[i], NULL));
+		ASSERT_EQ(0, do_undepend(targets[i], NULL));
 	}
 }
 
@@ -201,7 +191,7 @@ TEST_F(depend, item_that_is_being_made)
 	ASSERT_EQ(0, release("visible"));
 	ASSERT_EQ(0, task_join(&self->tasks[0]));
 	EXPECT_EQ(0, variant->fn(targets[0], variant->caller));
-	EXPECT_EQ(0, undepend(targets[0], NULL));
+	EXPECT_EQ(0, do_undepend(targets[0], NULL));
 	ASSERT_EQ(0, do_rmdir("trees/Y", NULL));
 }
 
@@ -255,7 +245,7 @@ TEST_F(depend, while_rmdir_waits)
 			TH_LOG("%s: %d and %d", targets[i], depends, removes);
 		}
 		if (!depends) {
-			ASSERT_EQ(0, undepend(targets[i], NULL));
+			ASSERT_EQ(0, do_undepend(targets[i], NULL));
 			ASSERT_EQ(0, do_rmdir("trees/X", NULL));
 		}
 		ASSERT_EQ(0, do_mkdir("trees/X", NULL));
@@ -275,7 +265,7 @@ TEST_F(depend, registered_groups)
 	ASSERT_EQ(0, control("register", "/ configfs_test3 tree"));
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 		ASSERT_EQ(0, variant->fn(targets[i], variant->caller));
-		ASSERT_EQ(0, undepend(targets[i], NULL));
+		ASSERT_EQ(0, do_undepend(targets[i], NULL));
 	}
 	ASSERT_EQ(0, do_mkdir("dyn/n", NULL));
 	STAYS("dyn/n", "dyn/n");
@@ -366,8 +356,8 @@ TEST_F(callback, depends)
 			TH_LOG("despite %s", callbacks[i]);
 		}
 		/* The knob was in effect exactly once */
-		ASSERT_EQ(0, undepend(variant->target, NULL));
-		ASSERT_EQ(ENOENT, undepend(variant->target, NULL));
+		ASSERT_EQ(0, do_undepend(variant->target, NULL));
+		ASSERT_EQ(ENOENT, do_undepend(variant->target, NULL));
 	}
 	ASSERT_EQ(0, do_rmdir(variant->target, NULL));
 }
@@ -375,7 +365,7 @@ TEST_F(callback, depends)
 TEST_F(callback, does_not_depend_on_what_is_elsewhere)
 {
 	EXPECT_EQ(0, control("depend", at("%s %s", variant->target, variant->in)));
-	EXPECT_EQ(0, undepend(variant->target, NULL));
+	EXPECT_EQ(0, do_undepend(variant->target, NULL));
 	EXPECT_EQ(ENOENT, control("depend", at("%s %s", variant->target,
 					       variant->not_in)));
 	ASSERT_EQ(0, knob("store depend=/"));
@@ -400,7 +390,7 @@ TEST(callback_of_the_item_itself)
 
 		EXPECT_EQ(0, knob("%s name=n depend=items/n", callbacks[i]));
 		EXPECT_EQ(0, do_mkdir("items/n", NULL));
-		EXPECT_EQ(ENOENT, undepend("items/n", NULL)) {
+		EXPECT_EQ(ENOENT, do_undepend("items/n", NULL)) {
 			TH_LOG("in %s", callbacks[i]);
 		}
 		EXPECT_EQ(0, do_rmdir("items/n", NULL));
@@ -468,8 +458,8 @@ TEST_F(orphan, undepend_after_unregistering)
 	ASSERT_EQ(0, control("depend", variant->target));
 	ASSERT_EQ(0, control("unregister", at("%s keep", variant->group)));
 	ASSERT_EQ(ENOENT, control("depend", variant->target));
-	ASSERT_EQ(0, undepend(variant->target, NULL));
-	ASSERT_EQ(0, undepend(variant->target, NULL));
+	ASSERT_EQ(0, do_undepend(variant->target, NULL));
+	ASSERT_EQ(0, do_undepend(variant->target, NULL));
 }
 
 TEST_F(orphan, undepend_after_registering_again)
@@ -482,8 +472,8 @@ TEST_F(orphan, undepend_after_registering_again)
 	ASSERT_EQ(0, control("register", variant->how));
 	/* One dependency on each registration; drop both */
 	ASSERT_EQ(0, control("depend", variant->target));
-	ASSERT_EQ(0, undepend(variant->target, NULL));
-	ASSERT_EQ(0, undepend(variant->target, NULL));
+	ASSERT_EQ(0, do_undepend(variant->target, NULL));
+	ASSERT_EQ(0, do_undepend(variant->target, NULL));
 	ASSERT_EQ(0, control("unregister", at("%s keep", variant->group)));
 }
 

@@ -4,7 +4,6 @@
  * Either the operation fails with ENOMEM and changes nothing, or it can do
  * without the allocation and is complete. See Documentation/fault-injection/.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,44 +29,15 @@ static int do_unregister_default(const char *unused, const char *unused2)
 	return control("unregister_default", "1");
 }
 
-static int do_depend(const char *path, const char *unused)
-{
-	return control("depend", path);
-}
-
-static int do_undepend(const char *path, const char *unused)
-{
-	return control("undepend", path);
-}
-
 /* FIXTURE_SETUP() lets the store callback of items/caller depend on items/t. */
 static int do_store(const char *path, const char *unused)
 {
 	return do_write(path, "initial");
 }
 
-static int do_chmod(const char *path, const char *mode)
-{
-	return chmod(path, strtol(mode, NULL, 8)) ? errno : 0;
-}
-
 static int do_chown(const char *path, const char *owner)
 {
 	return chown(path, atoi(owner), -1) ? errno : 0;
-}
-
-static int do_list(const char *path, const char *unused)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY), ret = 0;
-	char buf[4096];
-
-	if (fd == -1)
-		return errno;
-	/* Avoid readdir(3): its allocations are not those of configfs */
-	if (syscall(__NR_getdents64, fd, buf, sizeof(buf)) <= 0)
-		ret = errno;
-	close(fd);
-	return ret;
 }
 
 static int nothing(const char *unused, const char *unused2)

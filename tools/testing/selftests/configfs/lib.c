@@ -52,6 +52,25 @@ int do_unlink(const char *path, const char *unused)
 	return to_errno(unlink(path));
 }
 
+int do_chmod(const char *path, const char *mode)
+{
+	return chmod(path, strtol(mode, NULL, 8)) ? errno : 0;
+}
+
+int do_list(const char *path, const char *unused)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY), ret = 0;
+	char buf[4096];
+
+	if (fd == -1)
+		return errno;
+	/* Avoid readdir(3): its allocations are not those of configfs */
+	if (syscall(__NR_getdents64, fd, buf, sizeof(buf)) <= 0)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
 int do_stat(const char *path, const char *unused)
 {
 	struct stat st;
@@ -193,6 +212,16 @@ int do_register(const char *how, const char *unused)
 int do_unregister(const char *path, const char *unused)
 {
 	return control("unregister", path);
+}
+
+int do_depend(const char *path, const char *unused)
+{
+	return control("depend", path);
+}
+
+int do_undepend(const char *path, const char *unused)
+{
+	return control("undepend", path);
 }
 
 int knob(const char *fmt, ...)

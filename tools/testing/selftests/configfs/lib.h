@@ -101,11 +101,15 @@ int do_unlink(const char *path, const char *unused);
 int do_write(const char *path, const char *data);
 int do_read(const char *path, const char *unused);
 int do_stat(const char *path, const char *unused);
+int do_chmod(const char *path, const char *mode);
+int do_list(const char *path, const char *unused);
 /* @fd is the number of an open file, as a string */
 int do_write_fd(const char *fd, const char *data);
 /* Commands of the test module; @how is "PARENT NAME KIND" */
 int do_register(const char *how, const char *unused);
 int do_unregister(const char *path, const char *unused);
+int do_depend(const char *path, const char *unused);
+int do_undepend(const char *path, const char *unused);
 
 bool exists(const char *path);
 /* The first line of the file, or strerror() */

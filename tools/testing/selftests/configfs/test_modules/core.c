@@ -707,13 +707,23 @@ struct configfs_bin_attribute *core_unit_bin_attrs[] = {
 	NULL
 };
 
+/* Whether this is entry @n of a table that ends with NULL */
+static bool is_entry(void *table, int n, const void *entry)
+{
+	void **p = table;
+
+	while (n-- > 0 && *p)
+		p++;
+	return *p == entry;
+}
+
 /* Count the calls for one attribute only, to get one per directory. */
 static bool obj_is_visible(struct config_item *item,
 			   struct configfs_attribute *attr, int n)
 {
 	struct obj *obj = to_obj(item);
 
-	if (obj->kind->type.ct_attrs[n] != attr)
+	if (!is_entry(obj->kind->type.ct_attrs, n, attr))
 		violation("is_visible of attribute %d of %s", n,
 			  obj->node->name);
 	if (attr == &obj_attr_value) {
@@ -728,7 +738,7 @@ static bool obj_is_bin_visible(struct config_item *item,
 {
 	struct obj *obj = to_obj(item);
 
-	if (obj->kind->type.ct_bin_attrs[n] != attr)
+	if (!is_entry(obj->kind->type.ct_bin_attrs, n, attr))
 		violation("is_bin_visible of attribute %d of %s", n,
 			  obj->node->name);
 	return attr != &obj_attr_hidden_blob;
