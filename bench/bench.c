@@ -10,15 +10,23 @@
  * is that of many in a row, and has their share of what the kernel puts off. Of
  * the two, an interrupt hits one or the other by chance: only the mean of both
  * together, in a row of its own, can be relied on.
+ *
+ * With "scale", in a machine with two CPUs and a real clock, it tells how many
+ * times as much two CPUs do, each with an item of its own, as one.
  */
 
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -31,6 +39,8 @@ enum {
 	ROUNDS = 201,		/* for the median */
 	SETTLE = 20000,		/* us; grace periods last some ticks */
 	IN_A_ROW = 1500000000,	/* instructions, for the mean: 375 ticks */
+	TURNS = 15,		/* of one and of two CPUs */
+	TURN = 200,		/* ms */
 };
 
 /* What an operation and its opposite took. */
@@ -282,10 +292,85 @@ static void measure_all(void)
 		open_close);
 }
 
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* How often @cpus CPUs write and read an attribute, each that of its own item */
+static unsigned long in_a_turn(int cpus, volatile unsigned long *counts)
+{
+	unsigned long sum = 0;
+	long start = milliseconds() + 20;
+
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		cpu_set_t set;
+		char name[20];
+		pid_t child = fork();
+
+		if (child < 0)
+			err(1, "fork");
+		if (child)
+			continue;
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		if (sched_setaffinity(0, sizeof(set), &set))
+			err(1, "cannot run on CPU %d", cpu);
+		snprintf(name, sizeof(name), "cpu%d/size", cpu);
+		open_file(name);
+		counts[cpu] = 0;
+		while (milliseconds() < start)
+			;
+		for (; milliseconds() < start + TURN; counts[cpu] += 10)
+			for (int i = 0; i < 10; i++)
+				write_read(0);
+		_exit(0);
+	}
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		int status;
+
+		if (wait(&status) < 0 || status)
+			errx(1, "a child has failed");
+	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += counts[cpu];
+	return sum;
+}
+
+static void measure_scale(const char *group)
+{
+	volatile unsigned long *counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static unsigned long one[TURNS], two[TURNS];
+
+	if (counts == MAP_FAILED)
+		err(1, "mmap");
+	enter(group);
+	if (mkdirat(dir, "cpu0", 0755) || mkdirat(dir, "cpu1", 0755))
+		err(1, "mkdir");
+	for (int i = 0; i < TURNS; i++) {
+		one[i] = in_a_turn(1, counts);
+		two[i] = in_a_turn(2, counts);
+	}
+	qsort(one, TURNS, sizeof(*one), compare);
+	qsort(two, TURNS, sizeof(*two), compare);
+	printf("%s,%s,%lu,%lu,%.3f\n", kernel, group + sizeof(ROOT) - 1,
+	       one[TURNS / 2], two[TURNS / 2], (double)two[TURNS / 2] / one[TURNS / 2]);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 3 && !strcmp(argv[1], "scale")) {
+		kernel = argv[2];
+		measure_scale(ROOT "items");
+		measure_scale(ROOT "units");
+		return 0;
+	}
 	if (argc != 2)
-		errx(1, "usage: %s NAME-OF-THE-KERNEL", argv[0]);
+		errx(1, "usage: %s [scale] NAME-OF-THE-KERNEL", argv[0]);
 	kernel = argv[1];
 
 	measure_all();

@@ -38,7 +38,20 @@ static bool is_live(const char *path)
 	return !control("is_live", path);
 }
 
-/* Open a file for reading and writing it by do_write_fd() */
+/* Not read(2) and write(2), as the VFS lets one user of an open file wait for another */
+static int do_pread_fd(const char *fd, const char *unused)
+{
+	char data[16];
+
+	return pread(atoi(fd), data, sizeof(data), 0) == -1 ? errno : 0;
+}
+
+static int do_pwrite_fd(const char *fd, const char *data)
+{
+	return pwrite(atoi(fd), data, strlen(data), 0) == -1 ? errno : 0;
+}
+
+/* Open a file to write to it by do_write_fd() */
 static const char *opened(const char *path)
 {
 	return at("%d", open(path, O_WRONLY | O_CLOEXEC));
@@ -343,6 +356,32 @@ TEST_F(commit, waits_for_callbacks)
 		ASSERT_EQ(0, task_join(&self->tasks[1]));
 		ASSERT_EQ(0, do_live("units/u", "0"));
 	}
+}
+
+/* So can those who wait for another user of the same open file. */
+TEST_F(commit, waits_for_callbacks_with_the_same_file)
+{
+	static const struct {
+		const char *file, *callback;
+		int flags;
+		int (*fn)(const char *fd, const char *data);
+	} rows[] = {
+		{ "units/u/value", "store",    O_RDWR,   do_pwrite_fd },
+		{ "units/u/value", "show",     O_RDWR,   do_pread_fd },
+		{ "units/u/blob",  "bin_read", O_RDONLY, do_pread_fd },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *fd = at("%d", open(rows[i].file, rows[i].flags));
+
+		ASSERT_EQ(0, hold(rows[i].callback, NULL));
+		ASSERT_TRUE(task_start(&self->tasks[0], rows[i].fn, fd, "x"));
+		ASSERT_EQ(0, await_held(rows[i].callback));
+		EXPECT_TRUE(killed_while_waiting(rows[i].fn, fd, "y"));
+		ASSERT_EQ(0, release(rows[i].callback));
+		EXPECT_EQ(0, task_join(&self->tasks[0]));
+	}
+	EXPECT_EQ(1, counter("store"));
 }
 
 TEST_F(commit, waits_for_changes)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Test drivers whose devices are configured in configfs and then enabled:
-# gpio-sim, gpio-virtuser, gpio-aggregator and null_blk. The configuration must
-# not change while a device is enabled, and no stale state may be left when a
-# device is disabled and enabled again.
+# gpio-sim, gpio-virtuser, gpio-aggregator, null_blk and nvmet. The configuration
+# must not change while a device is enabled, and no stale state may be left when
+# a device is disabled and enabled again.
 #
 # usage: drivers.sh [-l] [-c CASE]
 #
@@ -36,6 +36,11 @@ cases=(
 "nullb_timer    crashes null_blk null_blk: fix use-after-free of the bandwidth timer"
 "nullb_cache    safe    null_blk null_blk: fix lost writes when powered on again without cache_size"
 "nullb_zones    safe    null_blk null_blk: fix stale counts of open zones when powered on again"
+"sim_stress     crashes gpio-sim gpio: sim: fix race between going live and mkdir() or rmdir()"
+"virtuser_stress crashes gpio-sim,gpio-virtuser gpio: virtuser: fix race between going live and mkdir() or rmdir()"
+"agg_stress     crashes gpio-sim,gpio-aggregator gpio: aggregator: fix race between going live and mkdir() or rmdir()"
+"nullb_stress   safe    null_blk null_blk: leave it to configfs that a device that is on is frozen"
+"nvmet_stress   safe    null_blk,nvmet nvmet: leave it to configfs that an enabled namespace is frozen"
 )
 
 only=
@@ -172,6 +177,46 @@ race()
 	return "$rc"
 }
 
+# worker COMMAND: run it until we are killed, and say what it could do. It returns
+# something else if it was refused.
+worker()
+{
+	local command=$1 done=0 refused=0
+
+	trap 'note "$command: $done done, $refused refused"; exit' TERM
+	while :; do
+		if "$command" 2>/dev/null; then done=$((done + 1)); else refused=$((refused + 1)); fi
+	done
+}
+
+# stress SWITCH FROZEN CHECK WORKER...: enable and disable a device by the
+# attribute SWITCH, 20 times CONFIGFS_TEST_ROUNDS, while each WORKER changes
+# something again and again. While it is enabled, the attribute FROZEN must not
+# change, and CHECK must find that the device is what its attributes say.
+stress()
+{
+	local switch=$1 frozen=$2 check=$3 pids=() on=0 refused=0 rc=0 i value
+
+	shift 3
+	for i; do worker "$i" & pids+=($!); done
+	for ((i = 20 * ${CONFIGFS_TEST_ROUNDS:-1}; i > 0; i--)); do
+		if ! { echo 1 >"$switch"; } 2>/dev/null; then
+			refused=$((refused + 1))
+			continue
+		fi
+		on=$((on + 1))
+		value=$(<"$frozen")
+		busy put "$value" "$frozen" && "$check" || rc=1
+		[ "$value" = "$(<"$frozen")" ] || { note "$frozen has changed"; rc=1; }
+		put 0 "$switch" || rc=1
+	done
+	kill "${pids[@]}"
+	wait "${pids[@]}"
+	note "enabled $on times, refused $refused times"
+	[ "$on" -gt 0 ] || rc=1
+	return "$rc"
+}
+
 #
 # The cases. cleanup() disables and removes what a case has made.
 #
@@ -231,6 +276,40 @@ sim_race()
 	race "$dir" "$dir/bank/line0" "$dir"/bank/line{1..8}
 }
 
+sim_lines() { echo "$((RANDOM % 8 + 1))" >"$configfs/gpio-sim/$me/bank/num_lines"; }
+sim_name() { echo "$RANDOM" >"$configfs/gpio-sim/$me/bank/line0/name"; }
+sim_hogs()
+{
+	local line=$configfs/gpio-sim/$me/bank/line0
+
+	mkdir "$line/hog" || rmdir "$line/hog"
+}
+sim_banks()
+{
+	local bank=$configfs/gpio-sim/$me/other
+
+	mkdir "$bank" "$bank/line0" || rmdir "$bank/line0" "$bank"
+}
+
+# sim_gpioN is what the driver has for each line
+sim_check()
+{
+	local dir=$configfs/gpio-sim/$me lines
+	lines=(/sys/devices/platform/"$(<"$dir/dev_name")"/"$(<"$dir/bank/chip_name")"/sim_gpio*)
+
+	[ "${#lines[@]}" -eq "$(<"$dir/bank/num_lines")" ] && return
+	note "num_lines is $(<"$dir/bank/num_lines"), but there are ${#lines[@]}"
+	return 1
+}
+
+sim_stress()
+{
+	local dir=$configfs/gpio-sim/$me
+
+	mkdir "$dir" "$dir/bank" "$dir/bank/line0" || return
+	stress "$dir/live" "$dir/bank/num_lines" sim_check sim_lines sim_name sim_hogs sim_banks
+}
+
 #
 # gpio-virtuser
 #
@@ -256,6 +335,38 @@ virtuser_race()
 	put "$me" "$dir/lookup/0/key" &&
 	put 0 "$dir/lookup/0/offset" || return
 	race "$dir" "$dir/lookup/0" "$dir"/lookup/{1..8}
+}
+
+virtuser_offset() { echo "$((RANDOM % 16))" >"$configfs/gpio-virtuser/$me/lookup/0/offset"; }
+virtuser_lookups()
+{
+	local dir=$configfs/gpio-virtuser/$me/other
+
+	mkdir "$dir" "$dir/0" || rmdir "$dir/0" "$dir"
+}
+
+# bound DRIVER: whether its platform device has been probed
+bound()
+{
+	local name
+	name=$(<"$configfs/$1/$me/dev_name")
+
+	[ -e "/sys/bus/platform/drivers/$1/$name" ] && return
+	note "$name is not bound"
+	return 1
+}
+
+virtuser_check() { bound gpio-virtuser; }
+
+virtuser_stress()
+{
+	local dir=$configfs/gpio-virtuser/$me
+
+	chip 16 &&
+	mkdir "$dir" "$dir/lookup" "$dir/lookup/0" &&
+	put "$me" "$dir/lookup/0/key" &&
+	put 0 "$dir/lookup/0/offset" || return
+	stress "$dir/live" "$dir/lookup/0/offset" virtuser_check virtuser_offset virtuser_lookups
 }
 
 #
@@ -348,6 +459,21 @@ agg_delete()
 	fi
 }
 
+agg_offset() { echo "$((RANDOM % 16))" >"$configfs/gpio-aggregator/$me/line0/offset"; }
+agg_lines() { mkdir "$configfs/gpio-aggregator/$me/line1" || rmdir "$configfs/gpio-aggregator/$me/line1"; }
+agg_check() { bound gpio-aggregator; }
+
+agg_stress()
+{
+	local dir=$configfs/gpio-aggregator/$me
+
+	chip 16 &&
+	mkdir "$dir" "$dir/line0" &&
+	put "$me" "$dir/line0/key" &&
+	put 0 "$dir/line0/offset" || return
+	stress "$dir/live" "$dir/line0/offset" agg_check agg_offset agg_lines
+}
+
 #
 # null_blk
 #
@@ -430,6 +556,63 @@ nullb_zones()
 	done
 }
 
+nullb_size() { echo "$((RANDOM % 8 + 1))" >"$configfs/nullb/$me/size"; }
+nullb_badblocks() { echo "+1000-$((RANDOM % 8 + 1000))" >"$configfs/nullb/$me/badblocks"; }
+nullb_read() { dd if="/dev/$me" of=/dev/null bs=4096 count=8; }
+# Remove another disk that is on
+nullb_other()
+{
+	mkdir "$configfs/nullb/$me-2" && echo 1 >"$configfs/nullb/$me-2/power"
+	rmdir "$configfs/nullb/$me-2"
+}
+
+nullb_check()
+{
+	local sectors size
+	sectors=$(<"/sys/block/$me/size") size=$(<"$configfs/nullb/$me/size")
+
+	[ "$sectors" -eq "$((size * 2048))" ] && return
+	note "size is $size, but the disk has $sectors sectors"
+	return 1
+}
+
+nullb_stress()
+{
+	local dir=$configfs/nullb/$me
+
+	mkdir "$dir" && put 1 "$dir/memory_backed" || return
+	stress "$dir/power" "$dir/size" nullb_check nullb_size nullb_badblocks nullb_read nullb_other
+}
+
+#
+# nvmet
+#
+
+nvmet_uuid() { cat /proc/sys/kernel/random/uuid >"$configfs/nvmet/subsystems/$me/namespaces/1/device_uuid"; }
+nvmet_revalidate() { echo 1 >"$configfs/nvmet/subsystems/$me/namespaces/1/revalidate_size"; }
+nvmet_group() { echo 1 >"$configfs/nvmet/subsystems/$me/namespaces/1/ana_grpid"; }
+# Remove another namespace that is enabled
+nvmet_other()
+{
+	local ns=$configfs/nvmet/subsystems/$me/namespaces/2
+
+	mkdir "$ns" && echo -n "/dev/$me" >"$ns/device_path" && echo 1 >"$ns/enable"
+	rmdir "$ns"
+}
+
+nvmet_check() { [ "$(<"$configfs/nvmet/subsystems/$me/namespaces/1/enable")" = 1 ]; }
+
+nvmet_stress()
+{
+	local dir=$configfs/nvmet/subsystems/$me
+
+	disk size=4 memory_backed=1 &&
+	mkdir "$dir" "$dir/namespaces/1" &&
+	put "/dev/$me" "$dir/namespaces/1/device_path" || return
+	stress "$dir/namespaces/1/enable" "$dir/namespaces/1/device_uuid" nvmet_check \
+		nvmet_uuid nvmet_revalidate nvmet_group nvmet_other
+}
+
 #
 # Running the cases
 #
@@ -440,6 +623,9 @@ cleanup()
 
 	for dir in gpio-virtuser gpio-aggregator gpio-sim; do
 		[ ! -d "$configfs/$dir/$me" ] || disable "$configfs/$dir/$me"
+	done
+	for dir in "$configfs/nvmet/subsystems/$me"/namespaces/*/ "$configfs/nvmet/subsystems/$me"; do
+		[ ! -d "$dir" ] || rmdir "$dir"
 	done
 	for dir in "$configfs/nullb/$me"*; do
 		[ ! -d "$dir" ] || rmdir "$dir"
