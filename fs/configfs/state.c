@@ -78,7 +78,6 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 		atomic_set(&p->frag_count, 1);
 		atomic_set(&p->frag_written, 0);
 		init_rwsem(&p->frag_sem);
-		init_rwsem(&p->frag_changes);
 		if (outer &&
 		    !(READ_ONCE(outer->frag_flags) & CONFIGFS_FRAG_COMMITS))
 			outer = outer->frag_outer;
@@ -86,6 +85,8 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 		p->frag_flags = outer ? CONFIGFS_FRAG_INNER : 0;
 		if (commits)
 			p->frag_flags |= CONFIGFS_FRAG_COMMITS;
+		if (p->frag_flags)
+			init_rwsem(&p->frag_changes);
 		p->frag_time = ktime_get_coarse_real();
 	}
 	return p;
@@ -153,13 +154,28 @@ int configfs_get_active_outer(struct configfs_fragment *frag, bool killable)
 	return -ENOENT;
 }
 
-/* Whether it, or one that it is below, is live */
-bool configfs_is_live_outwards(struct configfs_fragment *frag)
+/*
+ * Whether it, or one that it is below, is live.  Caller has an active reference on
+ * it, or has begun to change it.
+ */
+static bool is_frozen(struct configfs_fragment *frag)
 {
 	for (; frag; frag = frag->frag_outer)
 		if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_LIVE)
 			return true;
 	return false;
+}
+
+/* What configfs_get_active_to_write() does, likewise */
+int configfs_get_active_outer_to_write(struct configfs_fragment *frag, bool live)
+{
+	int ret = configfs_get_active_outer(frag, true);
+
+	if (!ret && !live && is_frozen(frag)) {
+		configfs_put_active(frag);
+		ret = -EBUSY;
+	}
+	return ret;
 }
 
 void configfs_put_active_outer(struct configfs_fragment *frag)
@@ -220,7 +236,7 @@ int configfs_begin_change(struct configfs_fragment *frag)
 	ret = begin_outer_change(frag);
 	if (ret) {
 		up_read(&frag->frag_changes);
-	} else if (configfs_is_frozen(frag)) {
+	} else if (is_frozen(frag)) {
 		configfs_end_change(frag);
 		ret = -EBUSY;
 	}
@@ -259,7 +275,7 @@ int configfs_begin_exclusive(struct configfs_fragment *frag)
 	if (ret)
 		return ret;
 	ret = begin_outer_change(frag);
-	if (!ret && configfs_is_live_outwards(frag->frag_outer)) {
+	if (!ret && is_frozen(frag->frag_outer)) {
 		configfs_end_outer_change(frag);
 		ret = -EBUSY;
 	}
@@ -297,17 +313,14 @@ void configfs_end_outer_change(struct configfs_fragment *frag)
 int configfs_begin_write(struct configfs_fragment *frag)
 {
 	struct configfs_fragment *p;
-	int ret = configfs_get_active(frag);
+	int ret = configfs_get_active_to_write(frag, false);
 
 	if (ret)
 		return ret;
-	if (configfs_is_frozen(frag))
-		ret = -EBUSY;
-	else
-		for (p = frag; p; p = p->frag_outer)
-			atomic_inc(&p->frag_written);
+	for (p = frag; p; p = p->frag_outer)
+		atomic_inc(&p->frag_written);
 	configfs_put_active(frag);
-	return ret;
+	return 0;
 }
 
 void configfs_end_write(struct configfs_fragment *frag)
