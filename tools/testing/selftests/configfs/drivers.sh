@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Test drivers whose devices are configured in configfs and then enabled:
-# gpio-sim, gpio-virtuser, gpio-aggregator, null_blk and nvmet. The configuration
-# must not change while a device is enabled, and no stale state may be left when
-# a device is disabled and enabled again.
+# gpio-sim, gpio-virtuser, gpio-aggregator and null_blk. The configuration must
+# not change while a device is enabled, and no stale state may be left when a
+# device is disabled and enabled again.
 #
 # usage: drivers.sh [-l] [-c CASE]
 #
 #   -l       list the cases
 #   -c CASE  run this case only
+#
+# Some cases put a driver under stress, nvmet as well. CONFIGFS_TEST_ROUNDS=20
+# makes these run for 20 times as long.
 #
 # On kernels without the fixes, some cases cause a crash or memory corruption.
 # They are skipped unless they are selected with -c, or CONFIGFS_TEST_CRASH=1 is
@@ -185,7 +188,11 @@ worker()
 
 	trap 'note "$command: $done done, $refused refused"; exit' TERM
 	while :; do
-		if "$command" 2>/dev/null; then done=$((done + 1)); else refused=$((refused + 1)); fi
+		if "$command" 2>/dev/null; then
+			done=$((done + 1))
+		else
+			refused=$((refused + 1))
+		fi
 	done
 }
 
@@ -460,7 +467,12 @@ agg_delete()
 }
 
 agg_offset() { echo "$((RANDOM % 16))" >"$configfs/gpio-aggregator/$me/line0/offset"; }
-agg_lines() { mkdir "$configfs/gpio-aggregator/$me/line1" || rmdir "$configfs/gpio-aggregator/$me/line1"; }
+agg_lines()
+{
+	local line=$configfs/gpio-aggregator/$me/line1
+
+	mkdir "$line" || rmdir "$line"
+}
 agg_check() { bound gpio-aggregator; }
 
 agg_stress()
@@ -581,16 +593,18 @@ nullb_stress()
 	local dir=$configfs/nullb/$me
 
 	mkdir "$dir" && put 1 "$dir/memory_backed" || return
-	stress "$dir/power" "$dir/size" nullb_check nullb_size nullb_badblocks nullb_read nullb_other
+	stress "$dir/power" "$dir/size" nullb_check \
+		nullb_size nullb_badblocks nullb_read nullb_other
 }
 
 #
 # nvmet
 #
 
-nvmet_uuid() { cat /proc/sys/kernel/random/uuid >"$configfs/nvmet/subsystems/$me/namespaces/1/device_uuid"; }
-nvmet_revalidate() { echo 1 >"$configfs/nvmet/subsystems/$me/namespaces/1/revalidate_size"; }
-nvmet_group() { echo 1 >"$configfs/nvmet/subsystems/$me/namespaces/1/ana_grpid"; }
+nvmet_put() { echo "$1" >"$configfs/nvmet/subsystems/$me/namespaces/1/$2"; }
+nvmet_uuid() { nvmet_put "$(</proc/sys/kernel/random/uuid)" device_uuid; }
+nvmet_revalidate() { nvmet_put 1 revalidate_size; }
+nvmet_group() { nvmet_put 1 ana_grpid; }
 # Remove another namespace that is enabled
 nvmet_other()
 {
@@ -624,10 +638,8 @@ cleanup()
 	for dir in gpio-virtuser gpio-aggregator gpio-sim; do
 		[ ! -d "$configfs/$dir/$me" ] || disable "$configfs/$dir/$me"
 	done
-	for dir in "$configfs/nvmet/subsystems/$me"/namespaces/*/ "$configfs/nvmet/subsystems/$me"; do
-		[ ! -d "$dir" ] || rmdir "$dir"
-	done
-	for dir in "$configfs/nullb/$me"*; do
+	dir=$configfs/nvmet/subsystems/$me
+	for dir in "$dir"/namespaces/*/ "$dir" "$configfs/nullb/$me"*; do
 		[ ! -d "$dir" ] || rmdir "$dir"
 	done
 }
