@@ -18,7 +18,6 @@
  */
 
 #include <linux/fs.h>
-#include <linux/sysfs.h>
 
 #include <linux/configfs.h>
 #include "configfs_internal.h"
@@ -27,6 +26,18 @@ static bool is_attached(struct config_item *item)
 {
 	guard(spinlock)(&configfs_dirent_lock);
 	return configfs_is_attached(item->ci_dentry);
+}
+
+/*
+ * Whether we are in an op that commits the item.  A driver may open a path from
+ * userspace there, such as that of a disk, which leads back to the item.
+ */
+bool configfs_commits_now(struct configfs_fragment *frag)
+{
+	for (; frag; frag = frag->frag_outer)
+		if (READ_ONCE(frag->frag_committer) == current)
+			return true;
+	return false;
 }
 
 /*
@@ -46,7 +57,9 @@ int configfs_call_commit(struct configfs_fragment *frag,
 
 	if (!subsys)
 		return -ENOENT;
+	WRITE_ONCE(frag->frag_committer, current);
 	ret = op ? op(group, item) : -EPERM;
+	WRITE_ONCE(frag->frag_committer, NULL);
 	if (ret > 0) {
 		pr_warn_once("%s: %pS returned %d\n",
 			     config_item_name(&group->cg_item), op, ret);
@@ -100,7 +113,7 @@ EXPORT_SYMBOL(config_item_is_live);
  */
 ssize_t configfs_commit_show(struct config_item *item, char *page)
 {
-	return sysfs_emit(page, "%d\n", config_item_is_live(item));
+	return sprintf(page, "%d\n", config_item_is_live(item));
 }
 EXPORT_SYMBOL(configfs_commit_show);
 
@@ -118,8 +131,8 @@ EXPORT_SYMBOL(configfs_commit_show);
  * * 0
  * * @again
  * * what ->commit_item() or ->uncommit_item() returned
- * * -EBUSY  - the item is below a live one, or a binary attribute in it was
- *             written and is still open
+ * * -EBUSY  - the item is below one that is live or being committed, or a binary
+ *             attribute in it was written and is still open
  * * -EINTR  - killed while waiting
  * * -EINVAL - the op returned a positive number
  * * -ENOENT - the item is being removed
@@ -178,17 +191,19 @@ static int commit_by_driver(struct config_item *item, bool live)
  *
  * This does what a write to its commit attribute does, for a driver that hears
  * of something other than that: the firmware has been loaded, the device is
- * there.  Calls ->commit_item().
+ * there.  Calls ->commit_item().  Those who watch the attribute by inotify(7) are
+ * not told.
  *
  * Context: Process context, may sleep.  Kernel threads can call it, and so can a
  * task on its way out.  Neither a callback nor another such op can, nor can those
- * who hold a lock that one of them takes.
+ * who hold a lock that one of them takes, nor work that one of them waits for.
  *
  * Return:
  * * 0
  * * what ->commit_item() returned
  * * -EALREADY - it is live
- * * -EBUSY    - it is below a live item, or written binary data are pending
+ * * -EBUSY    - it is below an item that is live or being committed, or written
+ *               binary data are pending
  * * -EINTR    - the current task was killed while waiting
  * * -EINVAL   - its group has no commit_in_place, or the op returned > 0
  * * -ENOENT   - it has no directory (any more, or not yet)

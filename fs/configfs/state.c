@@ -48,11 +48,11 @@
  * would wait for a commit of the outer one, perhaps with a lock held that the driver
  * needs for the commit.
  *
- * A change waits for one after the other, and keeps them.  rmdir(2) locks inodes in
- * the item with frag_changes of outer fragments held, and mkdir(2) in a default group
- * of the item takes them the other way round.  They do not meet: mkdir(2) begins with
- * frag_changes of the item.  If rmdir(2) has had that exclusively, mkdir(2) fails at
- * once, as the fragment is dead.
+ * A change never waits for another one, nor for a commit: it fails with EBUSY if
+ * somebody holds one of the semaphores exclusively, or waits to.  For it has locked
+ * inodes, and rmdir(2), which is a change of what the item is in, locks those of the
+ * default groups that it dismantles.  The two alone could be told apart, but others
+ * lock inodes as well: rename(2) two directories anywhere, before it fails.
  */
 
 #include <linux/fs.h>
@@ -82,6 +82,7 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 		    !(READ_ONCE(outer->frag_flags) & CONFIGFS_FRAG_COMMITS))
 			outer = outer->frag_outer;
 		p->frag_outer = get_fragment(outer);
+		p->frag_committer = NULL;
 		p->frag_flags = outer ? CONFIGFS_FRAG_INNER : 0;
 		if (commits)
 			p->frag_flags |= CONFIGFS_FRAG_COMMITS;
@@ -190,22 +191,23 @@ static bool has_state(struct configfs_fragment *frag)
 		(CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
 }
 
-/* Caller holds frag_changes of @frag. */
-static int begin_outer_change(struct configfs_fragment *frag)
+/* In @first, and in those that lead from it outwards; @frag is being changed. */
+static int begin_changes(struct configfs_fragment *frag,
+			 struct configfs_fragment *first)
 {
-	unsigned int depth = 0;
 	struct configfs_fragment *p;
+	int ret = -EBUSY;
 
+	for (p = first; p; p = p->frag_outer)
+		if (!down_read_trylock(&p->frag_changes))
+			goto out_up;
+	if (!is_frozen(first))
+		return 0;
+out_up:
+	up_changes(first, p);
 	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD)
-		return -ENOENT;
-	for (p = frag->frag_outer; p; p = p->frag_outer) {
-		depth = min(depth + 1, MAX_LOCKDEP_SUBCLASSES - 1);
-		if (down_read_killable_nested(&p->frag_changes, depth)) {
-			up_changes(frag->frag_outer, p);
-			return -EINTR;
-		}
-	}
-	return 0;
+		ret = -ENOENT;
+	return ret;
 }
 
 /**
@@ -220,27 +222,13 @@ static int begin_outer_change(struct configfs_fragment *frag)
  *
  * Return:
  * * 0
- * * -EBUSY  - the item, or one that it is below, is live
- * * -EINTR  - killed while waiting for a commit
- * * -ENOENT - the item is being removed
+ * * -EBUSY  - the item, or one that it is below, is live, or is being committed or
+ *             removed
+ * * -ENOENT - the item has been removed
  */
 int configfs_begin_change(struct configfs_fragment *frag)
 {
-	int ret;
-
-	if (!has_state(frag))
-		return 0;
-	ret = down_read_killable(&frag->frag_changes);
-	if (ret)
-		return ret;
-	ret = begin_outer_change(frag);
-	if (ret) {
-		up_read(&frag->frag_changes);
-	} else if (is_frozen(frag)) {
-		configfs_end_change(frag);
-		ret = -EBUSY;
-	}
-	return ret;
+	return has_state(frag) ? begin_changes(frag, frag) : 0;
 }
 
 void configfs_end_change(struct configfs_fragment *frag)
@@ -261,7 +249,7 @@ void configfs_end_change(struct configfs_fragment *frag)
  *
  * Return:
  * * 0
- * * -EBUSY  - an item that it is below is live
+ * * -EBUSY  - an item that it is below is live, or is being committed or removed
  * * -EINTR  - killed while waiting
  * * -ENOENT - it has been removed
  */
@@ -274,11 +262,10 @@ int configfs_begin_exclusive(struct configfs_fragment *frag)
 	ret = down_write_killable(&frag->frag_changes);
 	if (ret)
 		return ret;
-	ret = begin_outer_change(frag);
-	if (!ret && is_frozen(frag->frag_outer)) {
-		configfs_end_outer_change(frag);
-		ret = -EBUSY;
-	}
+	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD)
+		ret = -ENOENT;
+	else
+		ret = begin_changes(frag, frag->frag_outer);
 	if (ret)
 		up_write(&frag->frag_changes);
 	return ret;
@@ -300,9 +287,10 @@ void configfs_end_outer_change(struct configfs_fragment *frag)
 /**
  * configfs_begin_write - begin to write a binary attribute
  * @frag: the fragment of the item
+ * @live: whether it can be written while the item is live
  *
- * The data are handed over when the file is closed.  Until
- * configfs_end_write(), nothing that would refuse them is committed.
+ * The data are handed over when the file is closed.  Unless @live, nothing that
+ * would refuse them is committed until configfs_end_write().
  *
  * Return:
  * * 0
@@ -310,14 +298,14 @@ void configfs_end_outer_change(struct configfs_fragment *frag)
  * * -EINTR  - killed while waiting for a commit
  * * -ENOENT - the item is being removed
  */
-int configfs_begin_write(struct configfs_fragment *frag)
+int configfs_begin_write(struct configfs_fragment *frag, bool live)
 {
 	struct configfs_fragment *p;
-	int ret = configfs_get_active_to_write(frag, false);
+	int ret = configfs_get_active_to_write(frag, live);
 
 	if (ret)
 		return ret;
-	for (p = frag; p; p = p->frag_outer)
+	for (p = live ? NULL : frag; p; p = p->frag_outer)
 		atomic_inc(&p->frag_written);
 	configfs_put_active(frag);
 	return 0;

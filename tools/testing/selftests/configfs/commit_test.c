@@ -33,6 +33,11 @@ static int do_uncommit(const char *path, const char *unused)
 	return control("uncommit", path);
 }
 
+static int do_rename(const char *from, const char *to)
+{
+	return rename(from, to) ? errno : 0;
+}
+
 static bool is_live(const char *path)
 {
 	return !control("is_live", path);
@@ -435,13 +440,20 @@ TEST_F(commit, is_waited_for)
 		{ do_read,	"units/u/parts/p/value" },
 		{ do_write,	"units/u/tune", "x" },
 		{ do_write,	"units/u/blob", "x" },
-		{ do_mkdir,	"units/u/n" },
-		{ do_mkdir,	"units/u/a/b/t/n" },
-		{ do_rmdir,	"units/u/a/b/t" },
-		{ do_symlink,	"items/x", "units/u/a/n" },
-		{ do_unlink,	"units/u/a/link" },
-		{ do_power,	"units/u/parts/p", "1" },
 		{ do_live,	"units/u", "0" },
+		{ do_power,	"units/u/parts/p", "1" },
+		{ do_symlink,	"units/u/a/b/t", "links/l/to_t" },
+		{ do_unlink,	"links/l/to" },
+	};
+	const char *part = opened("units/u/parts/p/power");
+	const struct row busy[] = {
+		{ do_mkdir,	"units/u/n", NULL,		EBUSY },
+		{ do_mkdir,	"units/u/a/b/t/n", NULL,	EBUSY },
+		{ do_rmdir,	"units/u/a/b/t", NULL,		EBUSY },
+		{ do_symlink,	"items/x", "units/u/a/n",	EBUSY },
+		{ do_unlink,	"units/u/a/link", NULL,		EBUSY },
+		{ do_write_fd,	part, "1",			EBUSY },
+		{}
 	};
 	static const struct row goes_on[] = {
 		{ do_list,	"units/u/a" },
@@ -459,9 +471,16 @@ TEST_F(commit, is_waited_for)
 		{ do_read,	"items/x/value" },
 	};
 
+	ASSERT_EQ(0, do_mkdir("links/l", NULL));
+	ASSERT_EQ(0, do_symlink("units/u/a/b/t", "links/l/to"));
 	ASSERT_EQ(0, hold("commit", "u"));
 	ASSERT_TRUE(task_start(&self->tasks[0], do_live, "units/u", "1"));
 	ASSERT_EQ(0, await_held("commit"));
+	for (const struct row *row = busy; row->fn; row++) {
+		EXPECT_EQ(row->err, row->fn(row->a, row->b)) {
+			TH_LOG("%s", row->a);
+		}
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
 		EXPECT_TRUE(killed_while_waiting(waits[i].fn, waits[i].a,
 						 waits[i].b)) {
@@ -476,14 +495,12 @@ TEST_F(commit, is_waited_for)
 		}
 	}
 	/* What waited is refused then */
-	ASSERT_TRUE(task_start(&self->tasks[1], do_mkdir, "units/u/n", NULL));
-	ASSERT_TRUE(task_start(&self->tasks[2], do_write, "units/u/value",
+	ASSERT_TRUE(task_start(&self->tasks[1], do_write, "units/u/value",
 			       "x"));
-	ASSERT_FALSE(comes("make", counter("make") + 1));
+	ASSERT_FALSE(comes("store", counter("store") + 1));
 	ASSERT_EQ(0, release("commit"));
 	ASSERT_EQ(0, task_join(&self->tasks[0]));
 	ASSERT_EQ(EBUSY, task_join(&self->tasks[1]));
-	ASSERT_EQ(EBUSY, task_join(&self->tasks[2]));
 	ASSERT_STREQ("initial", value_of("units/u/value"));
 }
 
@@ -503,31 +520,31 @@ TEST_F(commit, does_not_hold_su_mutex)
 }
 
 /*
- * rmdir(2) of something in the item, mkdir(2) in what it removes, and a commit:
- * each waits for another one, and that must not be a circle.
+ * rmdir(2) of something in the item, rename(2), mkdir(2), and a commit: each waits for
+ * another one, and that must not be a circle. rename(2) is going to fail, but only
+ * when it has locked both directories.
  */
-TEST_F_TIMEOUT(commit, in_no_circle_with_rmdir_and_mkdir, 60)
+TEST_F_TIMEOUT(commit, in_no_circle_with_rmdir_and_rename, 60)
 {
 	ASSERT_EQ(0, hold("show", NULL));
 	ASSERT_TRUE(task_start(&self->tasks[0], do_read, "units/u/a/b/t/value",
 			       NULL));
 	ASSERT_EQ(0, await_held("show"));
-	/* Holds the inode of t, and counts as a change of u */
+	/* Counts as a change of u, and is going to lock the inode of t/a */
 	ASSERT_TRUE(task_start(&self->tasks[1], do_rmdir, "units/u/a/b/t",
 			       NULL));
 	ASSERT_FALSE(comes("disconnect", 1));
 	/* Waits for it, and nobody can begin to change u */
 	ASSERT_TRUE(task_start(&self->tasks[2], do_live, "units/u", "1"));
 	ASSERT_FALSE(comes("commit", 1));
-	/* Holds the inode of a default group of t, which rmdir(2) dismantles */
-	ASSERT_TRUE(task_start(&self->tasks[3], do_mkdir, "units/u/a/b/t/a/n",
-			       NULL));
-	ASSERT_FALSE(comes("make", 1));
+	/* These must not wait with an inode locked */
+	EXPECT_EQ(EBUSY, do_mkdir("units/u/n", NULL));
+	EXPECT_EQ(EBUSY, do_mkdir("units/u/a/b/t/a/n", NULL));
+	EXPECT_NE(0, do_rename("units/u/a/b/t/a/none", "units/u/none"));
 	ASSERT_EQ(0, release("show"));
 	EXPECT_EQ(0, task_join(&self->tasks[0]));
 	EXPECT_EQ(0, task_join(&self->tasks[1]));
 	EXPECT_EQ(0, task_join(&self->tasks[2]));
-	EXPECT_EQ(ENOENT, task_join(&self->tasks[3]));
 	EXPECT_EQ(0, counter("make"));
 }
 

@@ -224,6 +224,28 @@ stress()
 	return "$rc"
 }
 
+# frozen DIR [NAME[=VALUE]]...: the attributes in DIR cannot be written, but for
+# these, which can be set to VALUE.
+frozen()
+{
+	local dir=$1 file name live rc=0
+
+	shift
+	for file in "$dir"/*; do
+		name=${file##*/}
+		[ -f "$file" ] || continue
+		[ -n "$(find "$file" -perm -200)" ] || continue
+		for live; do
+			[ "$name" != "${live%%=*}" ] || continue 2
+		done
+		busy put "$(<"$file")" "$file" || rc=1
+	done
+	for live; do
+		case $live in *=*) put "${live#*=}" "$dir/${live%%=*}" || rc=1 ;; esac
+	done
+	return "$rc"
+}
+
 #
 # The cases. cleanup() disables and removes what a case has made.
 #
@@ -314,7 +336,9 @@ sim_stress()
 	local dir=$configfs/gpio-sim/$me
 
 	mkdir "$dir" "$dir/bank" "$dir/bank/line0" || return
-	stress "$dir/live" "$dir/bank/num_lines" sim_check sim_lines sim_name sim_hogs sim_banks
+	stress "$dir/live" "$dir/bank/num_lines" sim_check \
+		sim_lines sim_name sim_hogs sim_banks &&
+	put 1 "$dir/live" && frozen "$dir/bank" && frozen "$dir/bank/line0"
 }
 
 #
@@ -373,7 +397,10 @@ virtuser_stress()
 	mkdir "$dir" "$dir/lookup" "$dir/lookup/0" &&
 	put "$me" "$dir/lookup/0/key" &&
 	put 0 "$dir/lookup/0/offset" || return
-	stress "$dir/live" "$dir/lookup/0/offset" virtuser_check virtuser_offset virtuser_lookups
+	stress "$dir/live" "$dir/lookup/0/offset" virtuser_check \
+		virtuser_offset virtuser_lookups || return
+	remove "$dir/other"
+	put 1 "$dir/live" && frozen "$dir/lookup/0"
 }
 
 #
@@ -483,7 +510,9 @@ agg_stress()
 	mkdir "$dir" "$dir/line0" &&
 	put "$me" "$dir/line0/key" &&
 	put 0 "$dir/line0/offset" || return
-	stress "$dir/live" "$dir/line0/offset" agg_check agg_offset agg_lines
+	stress "$dir/live" "$dir/line0/offset" agg_check agg_offset agg_lines || return
+	remove "$dir/line1"
+	put 1 "$dir/live" && frozen "$dir/line0"
 }
 
 #
@@ -594,7 +623,10 @@ nullb_stress()
 
 	mkdir "$dir" && put 1 "$dir/memory_backed" || return
 	stress "$dir/power" "$dir/size" nullb_check \
-		nullb_size nullb_badblocks nullb_read nullb_other
+		nullb_size nullb_badblocks nullb_read nullb_other &&
+	put 1 "$dir/power" &&
+	frozen "$dir" power=1 badblocks=+1000-1001 submit_queues=1 poll_queues=0 \
+		zone_readonly zone_offline
 }
 
 #
@@ -624,7 +656,9 @@ nvmet_stress()
 	mkdir "$dir" "$dir/namespaces/1" &&
 	put "/dev/$me" "$dir/namespaces/1/device_path" || return
 	stress "$dir/namespaces/1/enable" "$dir/namespaces/1/device_uuid" nvmet_check \
-		nvmet_uuid nvmet_revalidate nvmet_group nvmet_other
+		nvmet_uuid nvmet_revalidate nvmet_group nvmet_other &&
+	put 1 "$dir/namespaces/1/enable" &&
+	frozen "$dir/namespaces/1" enable=1 ana_grpid=1 revalidate_size=1
 }
 
 #
