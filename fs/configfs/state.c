@@ -191,23 +191,21 @@ static bool has_state(struct configfs_fragment *frag)
 		(CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
 }
 
-/* In @first, and in those that lead from it outwards; @frag is being changed. */
+/* Begin a change of @frag in @first, and in those that lead from it outwards. */
 static int begin_changes(struct configfs_fragment *frag,
 			 struct configfs_fragment *first)
 {
 	struct configfs_fragment *p;
-	int ret = -EBUSY;
 
 	for (p = first; p; p = p->frag_outer)
 		if (!down_read_trylock(&p->frag_changes))
 			goto out_up;
-	if (!is_frozen(first))
+	if (!(READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD) &&
+	    !is_frozen(first))
 		return 0;
 out_up:
 	up_changes(first, p);
-	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD)
-		ret = -ENOENT;
-	return ret;
+	return READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD ? -ENOENT : -EBUSY;
 }
 
 /**
@@ -262,10 +260,7 @@ int configfs_begin_exclusive(struct configfs_fragment *frag)
 	ret = down_write_killable(&frag->frag_changes);
 	if (ret)
 		return ret;
-	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_DEAD)
-		ret = -ENOENT;
-	else
-		ret = begin_changes(frag, frag->frag_outer);
+	ret = begin_changes(frag, frag->frag_outer);
 	if (ret)
 		up_write(&frag->frag_changes);
 	return ret;
