@@ -296,8 +296,7 @@ static int add_default_groups(struct dentry *dir, struct config_group *group)
  *
  * Return: the dentry of the directory, which takes the place of @dentry, with a
  * reference for the caller, or an error pointer:
- * * -EINVAL - the item or a default group has no type, or the attribute of an item
- *             that can be committed
+ * * -EINVAL - the item or a default group has no type
  * * -ENOENT - the parent has been detached
  * * -ENOMEM
  */

@@ -202,8 +202,8 @@ static int commit_by_driver(struct config_item *item, bool live)
  * * 0
  * * what ->commit_item() returned
  * * -EALREADY - it is live
- * * -EBUSY    - it is below an item that is live or being committed, or written
- *               binary data are pending
+ * * -EBUSY    - it is below an item that is live or being committed
+ * * -EBUSY    - written binary data are pending
  * * -EINTR    - the current task was killed while waiting
  * * -EINVAL   - its group has no commit_in_place, or the op returned > 0
  * * -ENOENT   - it has no directory (any more, or not yet)
