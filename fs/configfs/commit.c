@@ -30,7 +30,8 @@ static bool is_attached(struct config_item *item)
 
 /*
  * Whether we are in an op that commits the item.  A driver may open a path from
- * userspace there, such as that of a disk, which leads back to the item.
+ * userspace there, such as that of a disk, which leads back to the item.  This
+ * needs no lock: nobody else sets frag_committer to us.
  */
 bool configfs_commits_now(struct configfs_fragment *frag)
 {

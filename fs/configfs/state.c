@@ -53,6 +53,8 @@
  * inodes, and rmdir(2), which is a change of what the item is in, locks those of the
  * default groups that it dismantles.  The two alone could be told apart, but others
  * lock inodes as well: rename(2) two directories anywhere, before it fails.
+ * rmdir(2) only waits for changes in what it removes, as it does for callbacks: these
+ * need no inode that it has locked.
  */
 
 #include <linux/fs.h>

@@ -180,8 +180,8 @@ race()
 	return "$rc"
 }
 
-# worker COMMAND: run it until we are killed, and say what it could do. It returns
-# something else if it was refused.
+# worker COMMAND: run it again and again until we are killed, and say how often it
+# succeeded and how often it was refused.
 worker()
 {
 	local command=$1 done=0 refused=0
