@@ -27,13 +27,12 @@ help:
 
 demo: setup
 	@scripts/build plain-ready
-	@scripts/build plain
 	@vm/run -t 300 -l demo-live plain-ready 'sh /demo live'
-	@vm/run -t 300 -l demo plain 'sh /demo rename'
+	@vm/run -t 300 -l demo plain-ready 'sh /demo rename'
 
 shell: setup
-	@scripts/build plain
-	@vm/run plain
+	@scripts/build plain-ready
+	@vm/run plain-ready
 
 test: setup
 	@scripts/test

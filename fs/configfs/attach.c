@@ -28,6 +28,10 @@
  * is detached by rmdir(2) or by its driver; mkdir(2), symlink(2), opendir(3)
  * and configfs_depend_item() below it see the flag when they link something.
  *
+ * The directory of a group whose items are committed by rename(2) has two more in
+ * it, pending/ and live/.  These stand for the same item as it does, which is the
+ * parent of what is in them, but have neither attributes nor ci_dentry.
+ *
  * Locks, outermost first:
  *
  *	the inodes of the parent and of the directory, as the VFS takes them
@@ -149,7 +153,8 @@ static int add_attr(struct configfs_dirent *dir_sd,
 	/* What is in the item, which is detached now, is committed with it */
 	if (attr->ca_commit &&
 	    !(dir_sd->s_type & CONFIGFS_DETACHED &&
-	      dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_COMMITS)) {
+	      dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_COMMITS &&
+	      !(dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_STAGED))) {
 		pr_warn_once("%s: cannot be committed, but has the attribute %s\n",
 			     config_item_name(dir_sd->s_element),
 			     attr->ca_name);
@@ -249,6 +254,8 @@ static int build_dir(struct dentry *dir, struct config_item *item, int type,
 	sd->s_dentry = dir;
 	dir->d_fsdata = configfs_get(sd);
 	d_make_persistent(dir, inode);
+	if (type & CONFIGFS_STAGE)
+		return 0;
 	set_dentry(item, dir);
 
 	error = add_attrs(sd, item);
@@ -259,29 +266,46 @@ static int build_dir(struct dentry *dir, struct config_item *item, int type,
 	return error;
 }
 
+/* Make a directory in @dir that comes and goes with it. */
+static int add_default_dir(struct dentry *dir, const char *name,
+			   struct config_item *item, int type)
+{
+	struct dentry *child = d_alloc_name(dir, name);
+	struct configfs_dirent *sd = to_dirent(dir);
+	int error;
+
+	error = build_dir(child, item, type, sd->s_frag);
+	if (!error) {
+		link_dirent(sd, to_dirent(child));
+		inc_nlink(d_inode(dir));
+	}
+	dput(child);
+	return error;
+}
+
 static int add_default_groups(struct dentry *dir, struct config_group *group)
 {
-	struct configfs_dirent *sd = to_dirent(dir);
+	const int type = CONFIGFS_USET_DIR | CONFIGFS_USET_DEFAULT;
+	struct config_item *item = &group->cg_item;
 	struct config_group *new_group;
-	struct dentry *child;
 	int error;
 
 	list_for_each_entry(new_group, &group->default_groups, group_entry) {
 		error = configfs_check_name(&new_group->cg_item);
 		if (error)
 			return error;
-		child = d_alloc_name(dir, new_group->cg_item.ci_name);
-		error = build_dir(child, &new_group->cg_item,
-				  CONFIGFS_USET_DIR | CONFIGFS_USET_DEFAULT,
-				  sd->s_frag);
-		if (!error)
-			link_dirent(sd, to_dirent(child));
-		dput(child);
+		error = add_default_dir(dir, new_group->cg_item.ci_name,
+					&new_group->cg_item,
+					CONFIGFS_USET_DIR |
+					CONFIGFS_USET_DEFAULT);
 		if (error)
 			return error;
-		inc_nlink(d_inode(dir));
 	}
-	return 0;
+	if (!configfs_has_stages(item->ci_type))
+		return 0;
+	return add_default_dir(dir, "pending", item,
+			       type | CONFIGFS_USET_PENDING) ?:
+	       add_default_dir(dir, "live", item, type | CONFIGFS_USET_LIVE);
 }
 
 /**
@@ -308,11 +332,15 @@ struct dentry *configfs_attach_dir(struct dentry *dentry,
 	const struct config_item_type *parent_type = to_item(parent)->ci_type;
 	struct inode *inode = d_inode(parent);
 	struct configfs_fragment *frag;
+	unsigned int flags = 0;
 	int error;
 
-	frag = configfs_new_fragment(to_dirent(parent)->s_frag,
-				     parent_type && parent_type->ct_group_ops &&
-				     parent_type->ct_group_ops->commit_in_place);
+	if (to_dirent(parent)->s_type & CONFIGFS_STAGE)
+		flags = CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_STAGED;
+	else if (parent_type && parent_type->ct_group_ops &&
+		 parent_type->ct_group_ops->commit_in_place)
+		flags = CONFIGFS_FRAG_COMMITS;
+	frag = configfs_new_fragment(to_dirent(parent)->s_frag, flags);
 	if (!frag)
 		return ERR_PTR(-ENOMEM);
 	dir = d_alloc(parent, &private_name);

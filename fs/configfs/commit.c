@@ -41,6 +41,24 @@ bool configfs_commits_now(struct configfs_fragment *frag)
 	return false;
 }
 
+/* A positive result is a bug in the driver, which has not done what it was asked. */
+int configfs_op_result(struct config_group *group, void *op, int ret)
+{
+	if (ret <= 0)
+		return ret;
+	pr_warn_once("%s: %pS returned %d\n", config_item_name(&group->cg_item),
+		     op, ret);
+	return -EINVAL;
+}
+
+/* Caller holds su_mutex as well, for drivers that look at it there. */
+void configfs_set_live(struct configfs_fragment *frag, bool live)
+{
+	WRITE_ONCE(frag->frag_flags,
+		   live ? frag->frag_flags | CONFIGFS_FRAG_LIVE :
+			  frag->frag_flags & ~CONFIGFS_FRAG_LIVE);
+}
+
 /*
  * Let the driver commit or uncommit an item.  Caller holds both semaphores of
  * its fragment, which is not dead.
@@ -59,19 +77,11 @@ int configfs_call_commit(struct configfs_fragment *frag,
 	if (!subsys)
 		return -ENOENT;
 	WRITE_ONCE(frag->frag_committer, current);
-	ret = op ? op(group, item) : -EPERM;
+	ret = op ? configfs_op_result(group, op, op(group, item)) : -EPERM;
 	WRITE_ONCE(frag->frag_committer, NULL);
-	if (ret > 0) {
-		pr_warn_once("%s: %pS returned %d\n",
-			     config_item_name(&group->cg_item), op, ret);
-		ret = -EINVAL;
-	}
 	if (!ret) {
-		/* For drivers that look at it under su_mutex */
 		guard(mutex)(&subsys->su_mutex);
-		WRITE_ONCE(frag->frag_flags, live ?
-			   frag->frag_flags | CONFIGFS_FRAG_LIVE :
-			   frag->frag_flags & ~CONFIGFS_FRAG_LIVE);
+		configfs_set_live(frag, live);
 	}
 	return ret;
 }
@@ -180,7 +190,9 @@ static int commit_by_driver(struct config_item *item, bool live)
 		    to_dirent(dir)->s_frag != to_dirent(dir->d_parent)->s_frag)
 			frag = get_fragment(to_dirent(dir)->s_frag);
 	}
-	if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS)
+	if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_STAGED)
+		ret = configfs_move_by_driver(item, live);
+	else if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS)
 		ret = configfs_commit(frag, item, live, -EALREADY);
 	put_fragment(frag);
 	return ret;
@@ -195,6 +207,11 @@ static int commit_by_driver(struct config_item *item, bool live)
  * there.  Calls ->commit_item().  Those who watch the attribute by inotify(7) are
  * not told.
  *
+ * Unless its group has commit_in_place, the item is moved from pending/ to live/, as by
+ * rename(2), whatever permissions and mounts say.  This fails with -EBUSY where
+ * rename(2) does, and with -EEXIST if live/ has an item of this name.  It waits for
+ * other renames, so no operation of any group may wait for work that does this.
+ *
  * Context: Process context, may sleep.  Kernel threads can call it, and so can a
  * task on its way out.  Neither a callback nor another such op can, nor can those
  * who hold a lock that one of them takes, nor work that one of them waits for.
@@ -205,8 +222,9 @@ static int commit_by_driver(struct config_item *item, bool live)
  * * -EALREADY - it is live
  * * -EBUSY    - it is below an item that is live or being committed
  * * -EBUSY    - written binary data are pending
+ * * -EEXIST   - see above
  * * -EINTR    - the current task was killed while waiting
- * * -EINVAL   - its group has no commit_in_place, or the op returned > 0
+ * * -EINVAL   - it cannot be committed, or the op returned > 0
  * * -ENOENT   - it has no directory (any more, or not yet)
  * * -EPERM    - there is no ->commit_item()
  */

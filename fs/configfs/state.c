@@ -6,8 +6,8 @@
  * default groups, or a registered group with its.  Each of their dirents, and
  * so each open file, has a reference on it.
  *
- * An item in a group with commit_in_place has a state: its driver has committed
- * it (CONFIGFS_FRAG_LIVE), or not.  A live item is frozen, with everything below
+ * An item in a group with commit_item() has a state: its driver has committed it
+ * (CONFIGFS_FRAG_LIVE), or not.  A live item is frozen, with everything below
  * it.  To freeze it, nothing below it is visited: the fragment of each item there
  * leads by frag_outer to the next one above that has a state, and so to all of
  * them.
@@ -28,6 +28,11 @@
  * written	binary attributes that were written and are still open are counted
  *		in frag_written: their data have not reached the driver yet, so
  *		the item cannot be committed.
+ *
+ * users	links to the item, or to anything in it or below it, and those who depend
+ *		on one of these, are counted in frag_users.  They need the path, so the
+ *		item cannot be moved; and while it is being moved, frag_users is
+ *		negative, and no user comes.  configfs_dirent_lock protects it.
  *
  * CONFIGFS_FRAG_LIVE changes while both are held exclusively.  So a task that
  * holds either of them shared and finds no live item can rely on that until it
@@ -54,7 +59,8 @@
  * default groups that it dismantles.  The two alone could be told apart, but others
  * lock inodes as well: rename(2) two directories anywhere, before it fails.
  * rmdir(2) only waits for changes in what it removes, as it does for callbacks: these
- * need no inode that it has locked.
+ * need no inode that it has locked.  A move has locked the inode of the item as well.
+ * It waits for changes only if the item is live: these fail at once.
  */
 
 #include <linux/fs.h>
@@ -66,12 +72,13 @@
 /**
  * configfs_new_fragment - what is going to be removed in one step
  * @outer: the fragment of the directory that it is in, or NULL
- * @commits: whether the item has a state
+ * @flags: CONFIGFS_FRAG_COMMITS if the item has a state; with
+ *	CONFIGFS_FRAG_STAGED if it is committed by rename(2)
  *
  * Return: the fragment, with one reference, or NULL when out of memory
  */
 struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
-						bool commits)
+						unsigned int flags)
 {
 	struct configfs_fragment *p;
 
@@ -85,9 +92,8 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 			outer = outer->frag_outer;
 		p->frag_outer = get_fragment(outer);
 		p->frag_committer = NULL;
-		p->frag_flags = outer ? CONFIGFS_FRAG_INNER : 0;
-		if (commits)
-			p->frag_flags |= CONFIGFS_FRAG_COMMITS;
+		p->frag_users = 0;
+		p->frag_flags = outer ? flags | CONFIGFS_FRAG_INNER : flags;
 		if (p->frag_flags)
 			init_rwsem(&p->frag_changes);
 		p->frag_time = ktime_get_coarse_real();
@@ -268,6 +274,19 @@ int configfs_begin_exclusive(struct configfs_fragment *frag)
 	return ret;
 }
 
+/* The same, but fails with -EBUSY if something in the item is being changed. */
+int configfs_try_begin_exclusive(struct configfs_fragment *frag)
+{
+	int ret;
+
+	if (!down_write_trylock(&frag->frag_changes))
+		return -EBUSY;
+	ret = begin_changes(frag, frag->frag_outer);
+	if (ret)
+		up_write(&frag->frag_changes);
+	return ret;
+}
+
 /* The item can change again, or has been detached. */
 void configfs_end_exclusive(struct configfs_fragment *frag)
 {
@@ -312,4 +331,29 @@ void configfs_end_write(struct configfs_fragment *frag)
 {
 	for (; frag; frag = frag->frag_outer)
 		atomic_dec(&frag->frag_written);
+}
+
+/*
+ * Count a link to an item, or somebody who depends on it.  Until this is taken back,
+ * neither the item nor one that it is below is moved.  Caller holds
+ * configfs_dirent_lock.
+ *
+ * Return: 0, or -EBUSY if one of them is being moved
+ */
+int configfs_add_user(struct configfs_fragment *frag)
+{
+	struct configfs_fragment *p;
+
+	for (p = frag; p; p = p->frag_outer)
+		if (p->frag_users < 0)
+			return -EBUSY;
+	for (p = frag; p; p = p->frag_outer)
+		p->frag_users++;
+	return 0;
+}
+
+void configfs_remove_user(struct configfs_fragment *frag)
+{
+	for (; frag; frag = frag->frag_outer)
+		frag->frag_users--;
 }

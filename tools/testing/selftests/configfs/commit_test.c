@@ -33,11 +33,6 @@ static int do_uncommit(const char *path, const char *unused)
 	return control("uncommit", path);
 }
 
-static int do_rename(const char *from, const char *to)
-{
-	return rename(from, to) ? errno : 0;
-}
-
 static bool is_live(const char *path)
 {
 	return !control("is_live", path);

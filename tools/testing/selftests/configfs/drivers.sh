@@ -180,32 +180,29 @@ race()
 	return "$rc"
 }
 
-# worker COMMAND: run it again and again until we are killed, and say how often it
-# succeeded and how often it was refused.
+# worker FD COMMAND: run it again and again until the file descriptor becomes
+# readable, and say how often it succeeded and how often it was refused.
 worker()
 {
-	local command=$1 done=0 refused=0
+	local fd=$1 command=$2 done=0 refused=0
 
-	trap 'note "$command: $done done, $refused refused"; exit' TERM
-	while :; do
+	while ! read -r -t 0 -u "$fd"; do
 		if "$command" 2>/dev/null; then
 			done=$((done + 1))
 		else
 			refused=$((refused + 1))
 		fi
 	done
+	note "$command: $done done, $refused refused"
 }
 
-# stress SWITCH FROZEN CHECK WORKER...: enable and disable a device by the
-# attribute SWITCH, 20 times CONFIGFS_TEST_ROUNDS, while each WORKER changes
-# something again and again. While it is enabled, the attribute FROZEN must not
-# change, and CHECK must find that the device is what its attributes say.
-stress()
+# Enable and disable a device by the attribute SWITCH, 20 times
+# CONFIGFS_TEST_ROUNDS. While it is enabled, the attribute FROZEN must not change,
+# and CHECK must find that the device is what its attributes say.
+toggle_and_check()	# SWITCH FROZEN CHECK
 {
-	local switch=$1 frozen=$2 check=$3 pids=() on=0 refused=0 rc=0 i value
+	local switch=$1 frozen=$2 check=$3 on=0 refused=0 rc=0 i value
 
-	shift 3
-	for i; do worker "$i" & pids+=($!); done
 	for ((i = 20 * ${CONFIGFS_TEST_ROUNDS:-1}; i > 0; i--)); do
 		if ! { echo 1 >"$switch"; } 2>/dev/null; then
 			refused=$((refused + 1))
@@ -217,10 +214,24 @@ stress()
 		[ "$value" = "$(<"$frozen")" ] || { note "$frozen has changed"; rc=1; }
 		put 0 "$switch" || rc=1
 	done
-	kill "${pids[@]}"
-	wait "${pids[@]}"
 	note "enabled $on times, refused $refused times"
 	[ "$on" -gt 0 ] || rc=1
+	return "$rc"
+}
+
+# stress SWITCH FROZEN CHECK WORKER...: toggle_and_check() while each WORKER changes
+# something again and again.
+stress()
+{
+	local pids=() out fd rc i
+
+	exec {out}>&1
+	exec {fd}< <(toggle_and_check "$1" "$2" "$3" >&"$out"; echo "$?")
+	shift 3
+	for i; do worker "$fd" "$i" & pids+=($!); done
+	wait "${pids[@]}"
+	read -r -u "$fd" rc
+	exec {fd}<&- {out}>&-
 	return "$rc"
 }
 

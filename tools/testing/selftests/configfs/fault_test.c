@@ -107,6 +107,41 @@ static bool unit_is_whole(const struct operation *op)
 	       do_write(at("%s/a/b/value", op->undo_a), "x") == EBUSY;
 }
 
+static bool crate_is_whole(const struct operation *op)
+{
+	return !strcmp("a blob depot parts patch ro tune value wo",
+		       listing_of(op->undo_a)) &&
+	       !strcmp("blob live pending ro value wo",
+		       listing_of(at("%s/depot", op->undo_a))) &&
+	       !do_mkdir(at("%s/depot/pending/n", op->undo_a), NULL) &&
+	       !do_rmdir(at("%s/depot/pending/n", op->undo_a), NULL);
+}
+
+static bool is_in_live(const struct operation *op)
+{
+	return do_stat(op->a, NULL) == ENOENT &&
+	       do_write(at("%s/a/value", op->b), "x") == EBUSY;
+}
+
+static bool is_exchanged(const struct operation *op)
+{
+	return !do_write(at("%s/value", op->a), "initial") &&
+	       do_write(at("%s/value", op->b), "x") == EBUSY;
+}
+
+static int do_driver_commit(const char *path, const char *unused)
+{
+	return control("commit", path);
+}
+
+/* One in pending/ and one in live/ */
+static int exchange_back(const char *pending, const char *live)
+{
+	if (exists(live))
+		return do_exchange(live, pending);
+	return do_rename(pending, live) ?: do_mkdir(pending, NULL);
+}
+
 static bool is_depended_on(const struct operation *op)
 {
 	return do_rmdir(op->undo_a, NULL) == EBUSY;
@@ -205,6 +240,63 @@ FIXTURE_VARIANT_ADD(fault, rmdir_of_a_live_unit) {
 	.prepare = { "units/u" },
 	PATH_OP(do_rmdir, remake_live, "units/u", NULL),
 	.undo_first = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, mkdir_of_a_crate) {
+	PATH_OP(do_mkdir, do_rmdir, "depot/pending/c", crate_is_whole),
+	.least = 20,
+};
+
+FIXTURE_VARIANT_ADD(fault, commit_by_rename) {
+	.prepare = { "depot/pending/c" },
+	.op = {
+		.fn = do_rename,
+		.a = "depot/pending/c",
+		.b = "depot/live/c",
+		.undo = do_rename,
+		.undo_a = "depot/live/c",
+		.undo_b = "depot/pending/c",
+		.complete = is_in_live,
+	},
+	.least = 1,
+};
+
+FIXTURE_VARIANT_ADD(fault, commit_by_driver) {
+	.prepare = { "depot/pending/c" },
+	.op = {
+		.fn = do_driver_commit,
+		.a = "depot/pending/c",
+		.b = "depot/live/c",
+		.undo = do_rename,
+		.undo_a = "depot/live/c",
+		.undo_b = "depot/pending/c",
+		.complete = is_in_live,
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, exchange) {
+	.prepare = { "depot/pending/c" },
+	.op = {
+		.fn = do_exchange,
+		.a = "depot/pending/c",
+		.b = "depot/live/c",
+		.undo = exchange_back,
+		.undo_a = "depot/pending/c",
+		.undo_b = "depot/live/c",
+		.complete = is_exchanged,
+	},
+	.undo_first = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, register_depot) {
+	.op = {
+		.fn = do_register,
+		.a = ". dyn crate",
+		.undo = do_unregister,
+		.undo_a = "dyn",
+		.complete = crate_is_whole,
+	},
+	.least = 20,
 };
 
 FIXTURE_VARIANT_ADD(fault, register_group) {

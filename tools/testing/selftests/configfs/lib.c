@@ -52,6 +52,16 @@ int do_unlink(const char *path, const char *unused)
 	return to_errno(unlink(path));
 }
 
+int do_rename(const char *from, const char *to)
+{
+	return to_errno(rename(from, to));
+}
+
+int do_exchange(const char *a, const char *b)
+{
+	return to_errno(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE));
+}
+
 int do_chmod(const char *path, const char *mode)
 {
 	return chmod(path, strtol(mode, NULL, 8)) ? errno : 0;
@@ -593,14 +603,16 @@ bool settled(const struct baseline *base)
 /* The caller repeats this, as links and dependencies may prevent removal. */
 static void purge_dir(const char *path)
 {
-	char child[PATH_MAX];
+	char child[PATH_MAX], pending[PATH_MAX];
 	struct dirent *d;
 	DIR *dir = opendir(path);
 
 	if (!dir)
 		return;
-	do_write(at("%s/live", path), "0");
-	do_write(at("%s/power", path), "0");
+	snprintf(child, sizeof(child), "%s/live", path);
+	do_write(child, "0");
+	snprintf(child, sizeof(child), "%s/power", path);
+	do_write(child, "0");
 	while ((d = readdir(dir))) {
 		if (is_dot(d->d_name) || d->d_type == DT_REG)
 			continue;
@@ -608,6 +620,10 @@ static void purge_dir(const char *path)
 		if (d->d_type == DT_LNK) {
 			unlink(child);
 		} else {
+			/* Out of live/ of a depot; it is removed next time */
+			snprintf(pending, sizeof(pending), "%s/../pending/%s",
+				 path, d->d_name);
+			rename(child, pending);
 			purge_dir(child);
 			rmdir(child);
 		}

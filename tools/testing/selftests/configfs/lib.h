@@ -98,6 +98,8 @@ int do_mkdir(const char *path, const char *unused);
 int do_rmdir(const char *path, const char *unused);
 int do_symlink(const char *target, const char *path);
 int do_unlink(const char *path, const char *unused);
+int do_rename(const char *from, const char *to);
+int do_exchange(const char *a, const char *b);
 int do_write(const char *path, const char *data);
 int do_read(const char *path, const char *unused);
 int do_stat(const char *path, const char *unused);

@@ -32,7 +32,7 @@
  *	depend:	call configfs_depend_item_unlocked(), and return its error; "/" is
  *		the root of configfs
  *	size:	bin_read reports this size, store returns this length
- *	null:	make returns NULL
+ *	null:	make returns NULL; items of a sink have no uncommit_item()
  *	spoil:	make returns an item that configfs cannot attach, because the
  *		deepest of its (first) default groups has no type
  * await NAME VALUE [MS]
@@ -116,6 +116,7 @@ enum callback {
 	CB_DROP_LINK,
 	CB_COMMIT,
 	CB_UNCOMMIT,
+	CB_EXCHANGE,
 	NR_CALLBACKS
 };
 
@@ -133,6 +134,7 @@ static const char * const callback_names[NR_CALLBACKS] = {
 	[CB_DROP_LINK]	= "drop_link",
 	[CB_COMMIT]	= "commit",
 	[CB_UNCOMMIT]	= "uncommit",
+	[CB_EXCHANGE]	= "exchange",
 };
 
 /* Counters besides calls[] and held[] */
@@ -191,6 +193,7 @@ static DEFINE_MUTEX(knob_lock);	/* protects knobs */
  * @below:	number of items made below the object
  * @live:	committed
  * @committing:	being committed or uncommitted
+ * @staged:	items in it are made in pending/ and live in live/
  * @made:	the object was returned by make_item() or make_group()
  * @gone:	disconnected or unregistered: no callback may be called
  * @dropped:	drop_item() was called
@@ -207,6 +210,7 @@ struct node {
 	atomic_t below;
 	bool live;
 	bool committing;
+	bool staged;
 	bool made;
 	bool gone;
 	bool dropped;
@@ -283,6 +287,13 @@ static void node_put(struct node *node)
 	}
 }
 
+static const char *stage_of(const struct node *node)
+{
+	if (!node->made || !node->parent->staged)
+		return "";
+	return READ_ONCE(node->live) ? "live/" : "pending/";
+}
+
 /* The path of an object relative to the first subsystem */
 static int node_path(const struct node *node, char *buf, size_t size)
 {
@@ -297,8 +308,8 @@ static int node_path(const struct node *node, char *buf, size_t size)
 	else if (!n)
 		len = scnprintf(buf, size, ".");
 	while (n--)
-		len += scnprintf(buf + len, size - len, "%s%s",
-				 len ? "/" : "", up[n]->name);
+		len += scnprintf(buf + len, size - len, "%s%s%s",
+				 len ? "/" : "", stage_of(up[n]), up[n]->name);
 	return len;
 }
 
@@ -690,6 +701,15 @@ struct configfs_attribute *core_live_attrs[] = {
 	NULL
 };
 
+struct configfs_attribute *core_crate_attrs[] = {
+	&obj_attr_value,
+	&obj_attr_hidden,
+	&obj_attr_ro,
+	&obj_attr_wo,
+	&obj_attr_tune,
+	NULL
+};
+
 struct configfs_attribute *core_power_attrs[] = {
 	&obj_attr_value,
 	&obj_attr_hidden,
@@ -882,6 +902,8 @@ static int obj_init(struct obj *obj, const struct kind *kind, const char *name,
 	node->parent = parent;
 	if (parent)
 		kref_get(&parent->ref);
+	node->staged = kind->type.ct_group_ops == &core_depot_ops ||
+		       kind->type.ct_group_ops == &core_sink_ops;
 	obj->node = node;
 	obj->kind = kind;
 	if (obj != obj->owner)
@@ -1094,13 +1116,12 @@ static void obj_drop_item(struct config_group *group, struct config_item *item)
 	node_put(node);
 }
 
-static int obj_change_live(enum callback cb, struct config_group *group,
-			   struct config_item *item, bool live)
+static void begin_change_live(enum callback cb, struct config_group *group,
+			      struct config_item *item, bool live)
 {
 	struct mutex *mutex = &group->cg_subsys->su_mutex;
 	struct obj *obj = to_obj(item);
 	struct node *node = obj->node;
-	int ret;
 
 	if (node->parent != to_obj(&group->cg_item)->node)
 		violation("%s of %s, not in this group", callback_names[cb],
@@ -1121,14 +1142,32 @@ static int obj_change_live(enum callback cb, struct config_group *group,
 		violation("%s of %s with %d callbacks running",
 			  callback_names[cb], node->name,
 			  atomic_read(&node->active));
-	ret = callback_begin(cb, node);
+}
+
+static void end_change_live(enum callback cb, struct config_item *item,
+			    bool live, int ret)
+{
+	struct obj *obj = to_obj(item);
+	struct node *node = obj->node;
+
 	if (atomic_read(&node->active) || config_item_is_live(item) == live)
 		violation("%s of %s disturbed", callback_names[cb], node->name);
 	check_place(cb, obj);
-	callback_end(cb, node, ret ? -1 : 0);
 	if (!ret)
 		WRITE_ONCE(node->live, live);
 	WRITE_ONCE(node->committing, false);
+}
+
+static int obj_change_live(enum callback cb, struct config_group *group,
+			   struct config_item *item, bool live)
+{
+	struct node *node = to_obj(item)->node;
+	int ret;
+
+	begin_change_live(cb, group, item, live);
+	ret = callback_begin(cb, node);
+	callback_end(cb, node, ret ? -1 : 0);
+	end_change_live(cb, item, live, ret);
 	return ret;
 }
 
@@ -1141,6 +1180,22 @@ static int obj_uncommit_item(struct config_group *group,
 			     struct config_item *item)
 {
 	return obj_change_live(CB_UNCOMMIT, group, item, false);
+}
+
+static int obj_exchange_items(struct config_group *group,
+			      struct config_item *live,
+			      struct config_item *pending)
+{
+	struct node *node = to_obj(live)->node;
+	int ret;
+
+	begin_change_live(CB_EXCHANGE, group, live, false);
+	begin_change_live(CB_EXCHANGE, group, pending, true);
+	ret = callback_begin(CB_EXCHANGE, node);
+	callback_end(CB_EXCHANGE, node, ret ? -1 : 0);
+	end_change_live(CB_EXCHANGE, pending, true, ret);
+	end_change_live(CB_EXCHANGE, live, false, ret);
+	return ret;
 }
 
 const struct configfs_item_operations core_item_ops = {
@@ -1183,6 +1238,28 @@ const struct configfs_group_operations core_unit_maker_ops = {
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 	.commit_in_place	= true,
+};
+
+const struct configfs_group_operations core_depot_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.exchange_items		= obj_exchange_items,
+};
+
+/* Items can be uncommitted unless "knob uncommit null" */
+struct configfs_group_operations core_sink_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
 };
 
 const struct configfs_group_operations core_oneway_ops = {
@@ -1372,6 +1449,12 @@ static int set_knob(struct knob *knob, char *word)
 	return 0;
 }
 
+static void set_sink_ops(void)
+{
+	WRITE_ONCE(core_sink_ops.uncommit_item,
+		   knobs[CB_UNCOMMIT].null ? NULL : obj_uncommit_item);
+}
+
 static int do_knob(char **words)
 {
 	int cb = match_string(callback_names, NR_CALLBACKS, words[0]);
@@ -1385,6 +1468,7 @@ static int do_knob(char **words)
 	scoped_guard(mutex, &knob_lock) {
 		new.generation = knobs[cb].generation + 1;
 		knobs[cb] = new;
+		set_sink_ops();
 	}
 	wake_up_all(&queue);
 	return 0;
@@ -1420,12 +1504,14 @@ static int do_await(char **words)
 
 static int do_reset(char **words)
 {
-	scoped_guard(mutex, &knob_lock)
+	scoped_guard(mutex, &knob_lock) {
 		for (int i = 0; i < NR_CALLBACKS; i++)
 			knobs[i] = (struct knob) {
 				.size = -1,
 				.generation = knobs[i].generation + 1,
 			};
+		set_sink_ops();
+	}
 	wake_up_all(&queue);
 	undo_all();
 	for (int i = 0; i < NR_CALLBACKS; i++)

@@ -7,6 +7,7 @@
  * configfs_test/trees/		for trees with embedded default groups
  * configfs_test/groves/	for trees with separate default groups
  * configfs_test/units/		for units, which are committed in place
+ * configfs_test/depot/		for crates, which are committed by rename(2)
  * configfs_test/empty/		neither mkdir(2) nor symlink(2) is allowed
  * configfs_test2/items/	for items
  *
@@ -39,6 +40,10 @@
  * a		as in a tree
  * parts	holds units, which are committed for themselves by "power" instead of
  *		"live"; that succeeds if they are that already
+ *
+ * A crate is a unit without the attribute "live", and has one more default group:
+ *
+ * depot	holds crates
  */
 #include <linux/module.h>
 
@@ -121,6 +126,39 @@ static const struct kind unit = {
 	.defaults = { { "a", &tree_a }, { "parts", &parts } },
 };
 
+static const struct kind depot;
+
+static const struct kind crate = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+		.ct_attrs	= core_crate_attrs,
+		.ct_bin_attrs	= core_unit_bin_attrs,
+	},
+	.child = &item,
+	.defaults = {
+		{ "a", &tree_a }, { "parts", &parts }, { "depot", &depot },
+	},
+};
+
+static const struct kind depot = {
+	.type = core_type(&core_link_item_ops, &core_depot_ops),
+	.child = &crate,
+};
+
+/* Without ->exchange_items(), and ->uncommit_item() if the test says so */
+static const struct kind sink = {
+	.type = core_type(&core_item_ops, &core_sink_ops),
+	.child = &crate,
+};
+
+/* Its items have the attribute "live", but are committed by rename(2) */
+static const struct kind misfit_depot = {
+	.type = core_type(&core_item_ops, &core_depot_ops),
+	.child = &unit,
+};
+
 /* Without ->uncommit_item() */
 static const struct kind oneway = {
 	.type = core_type(&core_item_ops, &core_oneway_ops),
@@ -140,6 +178,15 @@ static const struct kind top_units = {
 		.ct_group_ops	= &core_unit_maker_ops,
 	},
 	.child = &unit,
+};
+
+static const struct kind top_depot = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_depot_ops,
+	},
+	.child = &crate,
 };
 
 static const struct kind top_items = {
@@ -193,7 +240,8 @@ static const struct kind subsystem = {
 	.defaults = {
 		{ "items", &top_items }, { "links", &top_links },
 		{ "trees", &top_trees }, { "groves", &top_groves },
-		{ "units", &top_units }, { "empty", &nothing },
+		{ "units", &top_units }, { "depot", &top_depot },
+		{ "empty", &nothing },
 	},
 };
 
@@ -219,6 +267,10 @@ const struct named_kind core_kinds[] = {
 	{ "unit", &unit },
 	{ "oneway", &oneway },
 	{ "misfits", &misfits },
+	{ "crate", &crate },
+	{ "depot", &depot },
+	{ "sink", &sink },
+	{ "misfit_depot", &misfit_depot },
 	{}
 };
 
