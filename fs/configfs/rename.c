@@ -21,8 +21,8 @@
  *	            configfs_dirent_lock
  *	              rename_lock, d_lock
  *
- * The VFS takes the first three for rename(2), and configfs_move_by_driver() for a
- * driver.  They keep the item in its directory, and that name in the other one free.
+ * The VFS takes the first three for rename(2).  They keep the item in its directory,
+ * and that name in the other one free.  For a driver, configfs_move_by_driver() does.
  * frag_changes and frag_sem, both held exclusively, keep everything in the item and
  * below it as it is; see state.c.  In this order:
  *

@@ -939,13 +939,22 @@ static int change_below(unsigned int round)
 	}
 }
 
+static int depend_for_a_while(const char *path)
+{
+	int ret = do_depend(path, NULL);
+
+	if (!ret)
+		ret = do_undepend(path, NULL);
+	return ret;
+}
+
 static int use_somewhere(unsigned int round)
 {
 	switch (round % 6) {
 	case 0:		return do_write(X "/value", "initial");
 	case 1:		return do_write(X "/depot/pending/in/blob", "x");
 	case 2:		return do_read(LIVE_X "/a/value", NULL);
-	case 3:		return do_depend(X, NULL) ?: do_undepend(X, NULL);
+	case 3:		return depend_for_a_while(X);
 	case 4:		return do_write(LIVE_X "/tune", "initial");
 	default:	return do_write(LIVE_X "/value", "initial");
 	}
