@@ -11,18 +11,23 @@
  * the two, an interrupt hits one or the other by chance: only the mean of both
  * together, in a row of its own, can be relied on.
  *
+ * Renames have no counterpart in a configfs without the series. What is compared with
+ * them is the rename of a directory in ramfs, the shortest that there is.
+ *
  * With "scale", in a machine with two CPUs and a real clock, it tells how many
  * times as much two CPUs do, each with an item of its own, as one.
  */
 
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -148,6 +153,34 @@ static struct took commit_uncommit(unsigned int round)
 	return (struct took){ committed - start, __rdtsc() - committed };
 }
 
+static struct took rename_and_back(unsigned int round)
+{
+	unsigned long start, renamed;
+
+	(void)round;
+	start = __rdtsc();
+	if (renameat(dir, "pending/x", dir, "live/x"))
+		err(1, "rename");
+	renamed = __rdtsc();
+	if (renameat(dir, "live/x", dir, "pending/x"))
+		err(1, "rename back");
+	return (struct took){ renamed - start, __rdtsc() - renamed };
+}
+
+static struct took exchange_twice(unsigned int round)
+{
+	unsigned long start, exchanged;
+
+	(void)round;
+	start = __rdtsc();
+	if (renameat2(dir, "pending/y", dir, "live/y", RENAME_EXCHANGE))
+		err(1, "exchange");
+	exchanged = __rdtsc();
+	if (renameat2(dir, "live/y", dir, "pending/y", RENAME_EXCHANGE))
+		err(1, "exchange back");
+	return (struct took){ exchanged - start, __rdtsc() - exchanged };
+}
+
 static int compare(const void *a, const void *b)
 {
 	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
@@ -263,6 +296,55 @@ static void measure_files(void)
 	}
 }
 
+static void mount_and_enter(const char *type, const char *path)
+{
+	if ((mkdir(path, 0755) && errno != EEXIST) ||
+	    mount("none", path, type, 0, NULL))
+		err(1, "mount %s", type);
+	enter(path);
+	if (mkdirat(dir, "pending", 0755) || mkdirat(dir, "live", 0755))
+		err(1, "mkdir");
+}
+
+/* @where: what to rename in, but for tmpfs */
+static void measure_renames(const char *where)
+{
+	static const unsigned int below[] = { 0, 100, 10000 };
+	char path[80];
+
+	mount_and_enter("tmpfs", siblings ? "/tmp/among" : "/tmp/alone");
+	if (mkdirat(dir, "pending/x", 0755))
+		err(1, "mkdir x");
+	measure("rename", "back", "rename+back", "tmpfs", rename_and_back);
+
+	enter(where);
+	if (!siblings && (mkdirat(dir, "pending/x", 0755) ||
+			  mkdirat(dir, "pending/y", 0755) ||
+			  renameat(dir, "pending/y", dir, "live/y") ||
+			  mkdirat(dir, "pending/y", 0755)))
+		err(1, "x and y");
+	if (siblings) {
+		snprintf(path, sizeof(path), "%s/pending", where);
+		enter(path);
+		make_siblings(0, SIBLINGS);
+		enter(where);
+	}
+	measure("exchange", "again", "exchange+again", "items", exchange_twice);
+	for (int i = 0; i < (siblings ? 1 : 3); i++) {
+		char variant[20];
+
+		snprintf(path, sizeof(path), "%s/pending/x", where);
+		enter(path);
+		if (!siblings)
+			make_siblings(i ? below[i - 1] : 0, below[i]);
+		enter(where);
+		snprintf(variant, sizeof(variant), "item with %u",
+			 siblings ? below[2] : below[i]);
+		measure("rename", "back", "rename+back", variant,
+			rename_and_back);
+	}
+}
+
 static void measure_all(void)
 {
 	static const unsigned int default_groups[] = { 0, 8, 64 };
@@ -363,6 +445,8 @@ static void measure_scale(const char *group)
 
 int main(int argc, char **argv)
 {
+	const char *where = ROOT "depot";
+
 	if (argc == 3 && !strcmp(argv[1], "scale")) {
 		kernel = argv[2];
 		measure_scale(ROOT "items");
@@ -373,9 +457,13 @@ int main(int argc, char **argv)
 		errx(1, "usage: %s [scale] NAME-OF-THE-KERNEL", argv[0]);
 	kernel = argv[1];
 
+	if (access(ROOT "depot/pending", F_OK))
+		mount_and_enter("ramfs", where = "/mnt");
 	measure_all();
 	measure_files();
+	measure_renames(where);
 	siblings = SIBLINGS;
 	measure_all();
+	measure_renames(where);
 	return 0;
 }

@@ -6,6 +6,8 @@
  *	groups/		mkdir(2) makes a group of the same
  *	units/		mkdir(2) makes a group of the same, with an attribute "live"
  *			that commits it; items can be made in it
+ *	depot/		the same without the attribute: they are made in pending/, and
+ *			rename(2) to live/ commits them
  *
  * The parameter "default_groups" is how many default groups a new group has.
  * No system call leads to configfs_register_group(): reading the parameter
@@ -14,7 +16,7 @@
  * groups/, which comes after all items.
  *
  * The same source is built for the kernels with and without the series. Where
- * configfs does not commit items, writing to "live" does nothing.
+ * configfs does not commit items, writing to "live" does nothing, and depot/ is empty.
  */
 
 #include <linux/configfs.h>
@@ -118,6 +120,19 @@ static const struct config_item_type bench_default_type = {
 	.ct_owner	= THIS_MODULE,
 };
 
+#ifdef CONFIGFS_ATTR_COMMIT
+static int bench_commit(struct config_group *group, struct config_item *item)
+{
+	return 0;
+}
+
+static int bench_exchange(struct config_group *group, struct config_item *live,
+			  struct config_item *pending)
+{
+	return 0;
+}
+#endif
+
 static struct config_item *bench_make_item(struct config_group *parent,
 					   const char *name)
 {
@@ -178,13 +193,6 @@ static struct config_group *bench_make_unit(struct config_group *parent,
 	return &bench->group;
 }
 
-#ifdef CONFIGFS_ATTR_COMMIT
-static int bench_commit(struct config_group *group, struct config_item *item)
-{
-	return 0;
-}
-#endif
-
 static const struct configfs_group_operations bench_units_ops = {
 	.make_group		= bench_make_unit,
 #ifdef CONFIGFS_ATTR_COMMIT
@@ -196,6 +204,38 @@ static const struct configfs_group_operations bench_units_ops = {
 
 static const struct config_item_type bench_units_type = {
 	.ct_group_ops	= &bench_units_ops,
+	.ct_owner	= THIS_MODULE,
+};
+
+static const struct config_item_type bench_crate_type = {
+	.ct_item_ops	= &bench_group_item_ops,
+	.ct_group_ops	= &bench_items_ops,
+	.ct_attrs	= bench_attrs,
+	.ct_owner	= THIS_MODULE,
+};
+
+static struct config_group *bench_make_crate(struct config_group *parent,
+					     const char *name)
+{
+	struct bench_group *bench = kzalloc(sizeof(*bench), GFP_KERNEL);
+
+	if (!bench)
+		return ERR_PTR(-ENOMEM);
+	config_group_init_type_name(&bench->group, name, &bench_crate_type);
+	return &bench->group;
+}
+
+static const struct configfs_group_operations bench_depot_ops = {
+	.make_group		= bench_make_crate,
+#ifdef CONFIGFS_ATTR_COMMIT
+	.commit_item		= bench_commit,
+	.uncommit_item		= bench_commit,
+	.exchange_items		= bench_exchange,
+#endif
+};
+
+static const struct config_item_type bench_depot_type = {
+	.ct_group_ops	= &bench_depot_ops,
 	.ct_owner	= THIS_MODULE,
 };
 
@@ -217,7 +257,7 @@ static const struct config_item_type bench_subsys_type = {
 	.ct_owner	= THIS_MODULE,
 };
 
-static struct config_group bench_items, bench_groups, bench_units;
+static struct config_group bench_items, bench_groups, bench_units, bench_depot;
 static struct configfs_subsystem bench_subsys;
 
 static int bench_register_group(char *buffer, const struct kernel_param *kp)
@@ -283,6 +323,8 @@ static int __init bench_init(void)
 	configfs_add_default_group(&bench_groups, root);
 	config_group_init_type_name(&bench_units, "units", &bench_units_type);
 	configfs_add_default_group(&bench_units, root);
+	config_group_init_type_name(&bench_depot, "depot", &bench_depot_type);
+	configfs_add_default_group(&bench_depot, root);
 
 	return configfs_register_subsystem(&bench_subsys);
 }

@@ -144,6 +144,12 @@ int configfs_link_dirent(struct dentry *dir, struct configfs_dirent *sd)
 	return 0;
 }
 
+/* Not by an attribute, but by rename(2) is it committed */
+static bool in_stage(struct configfs_dirent *sd)
+{
+	return to_dirent(sd->s_dentry->d_parent)->s_type & CONFIGFS_STAGE;
+}
+
 static int add_attr(struct configfs_dirent *dir_sd,
 		    struct configfs_attribute *attr, int type)
 {
@@ -152,9 +158,9 @@ static int add_attr(struct configfs_dirent *dir_sd,
 
 	/* What is in the item, which is detached now, is committed with it */
 	if (attr->ca_commit &&
-	    !(dir_sd->s_type & CONFIGFS_DETACHED &&
-	      dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_COMMITS &&
-	      !(dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_STAGED))) {
+	    (!(dir_sd->s_type & CONFIGFS_DETACHED &&
+	       dir_sd->s_frag->frag_flags & CONFIGFS_FRAG_COMMITS) ||
+	     in_stage(dir_sd))) {
 		pr_warn_once("%s: cannot be committed, but has the attribute %s\n",
 			     config_item_name(dir_sd->s_element),
 			     attr->ca_name);
@@ -283,10 +289,26 @@ static int add_default_dir(struct dentry *dir, const char *name,
 	return error;
 }
 
-static int add_default_groups(struct dentry *dir, struct config_group *group)
+/* The directories of a group whose items are committed by rename(2) */
+static int add_stages(struct dentry *dir, struct config_item *item)
 {
 	const int type = CONFIGFS_USET_DIR | CONFIGFS_USET_DEFAULT;
-	struct config_item *item = &group->cg_item;
+	struct configfs_dirent *sd;
+
+	list_for_each_entry(sd, &to_dirent(dir)->s_children, s_sibling)
+		if (!strcmp(configfs_get_name(sd), "pending") ||
+		    !strcmp(configfs_get_name(sd), "live")) {
+			pr_warn_once("%s: pending/ and live/ are not the only ones of that name\n",
+				     config_item_name(item));
+			return -EEXIST;
+		}
+	return add_default_dir(dir, "pending", item,
+			       type | CONFIGFS_USET_PENDING) ?:
+	       add_default_dir(dir, "live", item, type | CONFIGFS_USET_LIVE);
+}
+
+static int add_default_groups(struct dentry *dir, struct config_group *group)
+{
 	struct config_group *new_group;
 	int error;
 
@@ -301,11 +323,8 @@ static int add_default_groups(struct dentry *dir, struct config_group *group)
 		if (error)
 			return error;
 	}
-	if (!configfs_has_stages(item->ci_type))
-		return 0;
-	return add_default_dir(dir, "pending", item,
-			       type | CONFIGFS_USET_PENDING) ?:
-	       add_default_dir(dir, "live", item, type | CONFIGFS_USET_LIVE);
+	return configfs_has_stages(group->cg_item.ci_type) ?
+		add_stages(dir, &group->cg_item) : 0;
 }
 
 /**
@@ -320,6 +339,7 @@ static int add_default_groups(struct dentry *dir, struct config_group *group)
  *
  * Return: the dentry of the directory, which takes the place of @dentry, with a
  * reference for the caller, or an error pointer:
+ * * -EEXIST - two entries would have the same name
  * * -EINVAL - the item or a default group has no type
  * * -ENOENT - the parent has been detached
  * * -ENOMEM
@@ -335,11 +355,14 @@ struct dentry *configfs_attach_dir(struct dentry *dentry,
 	unsigned int flags = 0;
 	int error;
 
+	if (parent_type && parent_type->ct_group_ops &&
+	    parent_type->ct_group_ops->rename_item)
+		flags = CONFIGFS_FRAG_STATE;
 	if (to_dirent(parent)->s_type & CONFIGFS_STAGE)
-		flags = CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_STAGED;
+		flags = CONFIGFS_FRAG_STATE | CONFIGFS_FRAG_COMMITS;
 	else if (parent_type && parent_type->ct_group_ops &&
 		 parent_type->ct_group_ops->commit_in_place)
-		flags = CONFIGFS_FRAG_COMMITS;
+		flags = CONFIGFS_FRAG_STATE | CONFIGFS_FRAG_COMMITS;
 	frag = configfs_new_fragment(to_dirent(parent)->s_frag, flags);
 	if (!frag)
 		return ERR_PTR(-ENOMEM);

@@ -35,6 +35,8 @@ static bool is_attached(struct config_item *item)
  */
 bool configfs_commits_now(struct configfs_fragment *frag)
 {
+	/* Somebody else may be moving the item into another one */
+	guard(spinlock)(&configfs_dirent_lock);
 	for (; frag; frag = frag->frag_outer)
 		if (READ_ONCE(frag->frag_committer) == current)
 			return true;
@@ -107,7 +109,7 @@ bool config_item_is_live(const struct config_item *item)
 	if (!item->ci_dentry)
 		return false;
 	frag = to_dirent(item->ci_dentry)->s_frag;
-	if (frag && !(READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS))
+	while (frag && !(READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS))
 		frag = frag->frag_outer;
 	return frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_LIVE;
 }
@@ -170,14 +172,16 @@ int configfs_commit(struct configfs_fragment *frag, struct config_item *item,
 			ret = configfs_call_commit(frag, item, live);
 		up_write(&frag->frag_sem);
 	}
-	configfs_end_exclusive(frag);
+	/* In this order: the item stays in the outer ones until it can change again */
 	configfs_end_outer_change(frag);
+	configfs_end_exclusive(frag);
 	return ret;
 }
 
 static int commit_by_driver(struct config_item *item, bool live)
 {
 	struct configfs_fragment *frag = NULL;
+	bool staged = false;
 	struct dentry *dir;
 	int ret = -EINVAL;
 
@@ -189,10 +193,11 @@ static int commit_by_driver(struct config_item *item, bool live)
 		if (!IS_ROOT(dir) &&
 		    to_dirent(dir)->s_frag != to_dirent(dir->d_parent)->s_frag)
 			frag = get_fragment(to_dirent(dir)->s_frag);
+		staged = to_dirent(dir->d_parent)->s_type & CONFIGFS_STAGE;
 	}
-	if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_STAGED)
-		ret = configfs_move_by_driver(item, live);
-	else if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS)
+	if (frag && staged)
+		ret = configfs_commit_by_rename(item, live);
+	else if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_STATE)
 		ret = configfs_commit(frag, item, live, -EALREADY);
 	put_fragment(frag);
 	return ret;

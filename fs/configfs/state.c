@@ -6,11 +6,14 @@
  * default groups, or a registered group with its.  Each of their dirents, and
  * so each open file, has a reference on it.
  *
- * An item in a group with commit_item() has a state: its driver has committed it
- * (CONFIGFS_FRAG_LIVE), or not.  A live item is frozen, with everything below
+ * An item in a group with commit_in_place has a state: its driver has committed
+ * it (CONFIGFS_FRAG_LIVE), or not.  A live item is frozen, with everything below
  * it.  To freeze it, nothing below it is visited: the fragment of each item there
  * leads by frag_outer to the next one above that has a state, and so to all of
  * them.
+ *
+ * Items that can be renamed have a state, too: so when one is moved, frag_outer
+ * changes in one fragment.  In pending/ and live/, it says where they are.
  *
  * What goes on in an item counts in its own fragment, and in all that frag_outer
  * leads to:
@@ -59,8 +62,10 @@
  * default groups that it dismantles.  The two alone could be told apart, but others
  * lock inodes as well: rename(2) two directories anywhere, before it fails.
  * rmdir(2) only waits for changes in what it removes, as it does for callbacks: these
- * need no inode that it has locked.  A move has locked the inode of the item as well.
- * It waits for changes only if the item is live: these fail at once.
+ * need no inode that it has locked.
+ *
+ * A rename may have locked that of the item as well.  It waits for changes only if the
+ * item is live, because these fail at once.
  */
 
 #include <linux/fs.h>
@@ -72,8 +77,8 @@
 /**
  * configfs_new_fragment - what is going to be removed in one step
  * @outer: the fragment of the directory that it is in, or NULL
- * @flags: CONFIGFS_FRAG_COMMITS if the item has a state; with
- *	CONFIGFS_FRAG_STAGED if it is committed by rename(2)
+ * @flags: CONFIGFS_FRAG_STATE if the item has a state, and CONFIGFS_FRAG_COMMITS if
+ *	it can be committed
  *
  * Return: the fragment, with one reference, or NULL when out of memory
  */
@@ -87,12 +92,11 @@ struct configfs_fragment *configfs_new_fragment(struct configfs_fragment *outer,
 		atomic_set(&p->frag_count, 1);
 		atomic_set(&p->frag_written, 0);
 		init_rwsem(&p->frag_sem);
-		if (outer &&
-		    !(READ_ONCE(outer->frag_flags) & CONFIGFS_FRAG_COMMITS))
-			outer = outer->frag_outer;
+		outer = configfs_outer_for(outer);
 		p->frag_outer = get_fragment(outer);
 		p->frag_committer = NULL;
 		p->frag_users = 0;
+		p->frag_links = 0;
 		p->frag_flags = outer ? flags | CONFIGFS_FRAG_INNER : flags;
 		if (p->frag_flags)
 			init_rwsem(&p->frag_changes);
@@ -196,7 +200,7 @@ void configfs_put_active_outer(struct configfs_fragment *frag)
 static bool has_state(struct configfs_fragment *frag)
 {
 	return READ_ONCE(frag->frag_flags) &
-		(CONFIGFS_FRAG_COMMITS | CONFIGFS_FRAG_INNER);
+		(CONFIGFS_FRAG_STATE | CONFIGFS_FRAG_INNER);
 }
 
 /* Begin a change of @frag in @first, and in those that lead from it outwards. */
@@ -331,6 +335,47 @@ void configfs_end_write(struct configfs_fragment *frag)
 {
 	for (; frag; frag = frag->frag_outer)
 		atomic_dec(&frag->frag_written);
+}
+
+/* Links that are in an item or below it.  Caller holds configfs_dirent_lock. */
+void configfs_count_link(struct configfs_fragment *frag, int n)
+{
+	for (; frag; frag = frag->frag_outer)
+		frag->frag_links += n;
+}
+
+/* Begin a change of what an item is going to be moved into: configfs_outer_for() that */
+int configfs_begin_outer_change(struct configfs_fragment *outer)
+{
+	return outer ? begin_changes(outer, outer) : 0;
+}
+
+void configfs_end_outer_changes(struct configfs_fragment *outer)
+{
+	up_changes(outer, NULL);
+}
+
+/*
+ * An item has been moved.  The change of the former outer fragment ends, that of the
+ * new one goes on.  Caller holds both semaphores of @frag, exclusively: nobody looks
+ * at frag_outer but with configfs_dirent_lock held.
+ */
+void configfs_set_outer(struct configfs_fragment *frag,
+			struct configfs_fragment *outer)
+{
+	struct configfs_fragment *former = frag->frag_outer;
+
+	get_fragment(outer);
+	scoped_guard(spinlock, &configfs_dirent_lock) {
+		configfs_count_link(former, -frag->frag_links);
+		configfs_count_link(outer, frag->frag_links);
+		frag->frag_outer = outer;
+		WRITE_ONCE(frag->frag_flags, outer ?
+			   frag->frag_flags | CONFIGFS_FRAG_INNER :
+			   frag->frag_flags & ~CONFIGFS_FRAG_INNER);
+	}
+	up_changes(former, NULL);
+	put_fragment(former);
 }
 
 /*

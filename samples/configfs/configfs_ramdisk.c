@@ -194,7 +194,7 @@ static struct configfs_attribute *ramdisk_attrs[] = {
 	NULL,
 };
 
-/* A live item cannot be removed: there is no disk any more. */
+/* A live item cannot be removed, so no disk is left here. */
 static void ramdisk_release(struct config_item *item)
 {
 	struct ramdisk *rd = to_ramdisk(item);

@@ -129,6 +129,13 @@ static bool is_exchanged(const struct operation *op)
 	       do_write(at("%s/value", op->b), "x") == EBUSY;
 }
 
+static bool is_renamed(const struct operation *op)
+{
+	return do_stat(op->a, NULL) == ENOENT &&
+	       !strcmp("c", value_of(at("%s/ro", op->b))) &&
+	       !strcmp("c", children_of("shelf/p/shelf"));
+}
+
 static int do_driver_commit(const char *path, const char *unused)
 {
 	return control("commit", path);
@@ -288,7 +295,21 @@ FIXTURE_VARIANT_ADD(fault, exchange) {
 	.undo_first = true,
 };
 
-FIXTURE_VARIANT_ADD(fault, register_depot) {
+FIXTURE_VARIANT_ADD(fault, rename) {
+	.prepare = { "shelf/p", "shelf/b" },
+	.op = {
+		.fn = do_rename,
+		.a = "shelf/b",
+		.b = "shelf/p/shelf/c",
+		.undo = do_rename,
+		.undo_a = "shelf/p/shelf/c",
+		.undo_b = "shelf/b",
+		.complete = is_renamed,
+	},
+	.least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, register_crate) {
 	.op = {
 		.fn = do_register,
 		.a = ". dyn crate",

@@ -775,6 +775,7 @@ const char *watched(struct watches *w)
 		{ IN_Q_OVERFLOW, "OVERFLOW" }, { IN_ISDIR, "ISDIR" },
 	};
 	uint64_t buf[512];
+	uint32_t cookie = 0;
 	ssize_t len;
 	FILE *out;
 
@@ -791,6 +792,10 @@ const char *watched(struct watches *w)
 			for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
 				if (e->mask & bits[i].bit)
 					fprintf(out, " %s", bits[i].name);
+			/* Both halves of a rename have the same one */
+			if (e->mask & IN_MOVED_TO && e->cookie != cookie)
+				fputs(" COOKIE", out);
+			cookie = e->cookie;
 			fprintf(out, "%s%s\n", e->len ? " " : "",
 				e->len ? e->name : "");
 		}

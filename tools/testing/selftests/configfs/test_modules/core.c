@@ -49,6 +49,8 @@
  * uncommit PATH [work]
  *	configfs_commit_item() and configfs_uncommit_item(), from a kernel thread
  *	if asked for
+ * rename PATH GROUP NAME [work]
+ *	configfs_rename_item(); GROUP "-" is NULL
  * is_live PATH
  *	config_item_is_live(): fails with EAGAIN if it is not
  * register PARENT NAME KIND
@@ -117,6 +119,7 @@ enum callback {
 	CB_COMMIT,
 	CB_UNCOMMIT,
 	CB_EXCHANGE,
+	CB_RENAME,
 	NR_CALLBACKS
 };
 
@@ -135,6 +138,7 @@ static const char * const callback_names[NR_CALLBACKS] = {
 	[CB_COMMIT]	= "commit",
 	[CB_UNCOMMIT]	= "uncommit",
 	[CB_EXCHANGE]	= "exchange",
+	[CB_RENAME]	= "rename",
 };
 
 /* Counters besides calls[] and held[] */
@@ -198,7 +202,8 @@ static DEFINE_MUTEX(knob_lock);	/* protects knobs */
  * @gone:	disconnected or unregistered: no callback may be called
  * @dropped:	drop_item() was called
  * @closing:	refuse to make items below it; protected by su_mutex
- * @name:	name of the object
+ * @name:	name of the object, with room for another one; objs_lock protects it,
+ *		and @parent
  */
 struct node {
 	struct kref ref;
@@ -710,6 +715,15 @@ struct configfs_attribute *core_crate_attrs[] = {
 	NULL
 };
 
+static struct configfs_attribute obj_attr_twin = {
+	.ca_name	= "live",
+	.ca_owner	= THIS_MODULE,
+	.ca_mode	= 0444,
+	.show		= obj_ro_show,
+};
+
+struct configfs_attribute *core_twin_attrs[] = { &obj_attr_twin, NULL };
+
 struct configfs_attribute *core_power_attrs[] = {
 	&obj_attr_value,
 	&obj_attr_hidden,
@@ -892,7 +906,7 @@ static int obj_init(struct obj *obj, const struct kind *kind, const char *name,
 		    struct configfs_subsystem *subsys, struct node *parent,
 		    struct obj **rest)
 {
-	struct node *node = kzalloc_flex(*node, name, strlen(name) + 1);
+	struct node *node = kzalloc_flex(*node, name, NAME_MAX + 1);
 
 	if (!node)
 		return -ENOMEM;
@@ -1182,6 +1196,49 @@ static int obj_uncommit_item(struct config_group *group,
 	return obj_change_live(CB_UNCOMMIT, group, item, false);
 }
 
+static void count_up(struct node *node, int below, int links)
+{
+	for (; node; node = node->parent) {
+		atomic_add(below, &node->below);
+		atomic_add(links, &node->links);
+	}
+}
+
+static int obj_rename_item(struct config_group *group, struct config_item *item,
+			   struct config_group *new_group, const char *new_name)
+{
+	struct node *parent = to_obj(&new_group->cg_item)->node, *former;
+	struct node *node = to_obj(item)->node;
+	int ret, below, links;
+
+	check_not_gone(CB_RENAME, parent);
+	check_not_frozen(CB_RENAME, parent);
+	check_not_committing(CB_RENAME, parent);
+	if (group->cg_item.ci_type != new_group->cg_item.ci_type)
+		violation("rename to a group of another type");
+	begin_change_live(CB_RENAME, group, item, !node->live);
+	ret = callback_begin(CB_RENAME, node);
+	if (!ret && node_is_closing(parent))
+		ret = -ENODEV;
+	callback_end(CB_RENAME, node, ret ? -1 : 0);
+	end_change_live(CB_RENAME, item, !node->live, -1);
+	if (ret)
+		return ret;
+
+	below = atomic_read(&node->below) + 1;
+	links = atomic_read(&node->links);
+	count_up(parent, below, links);
+	kref_get(&parent->ref);
+	scoped_guard(spinlock, &objs_lock) {
+		former = node->parent;
+		node->parent = parent;
+		strscpy(node->name, new_name, NAME_MAX + 1);
+	}
+	count_up(former, -below, -links);
+	node_put(former);
+	return 0;
+}
+
 static int obj_exchange_items(struct config_group *group,
 			      struct config_item *live,
 			      struct config_item *pending)
@@ -1249,6 +1306,19 @@ const struct configfs_group_operations core_depot_ops = {
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 	.exchange_items		= obj_exchange_items,
+	.rename_item		= obj_rename_item,
+};
+
+const struct configfs_group_operations core_shelf_ops = {
+	.make_group		= obj_make_group,
+	.disconnect_notify	= obj_disconnect_notify,
+	.drop_item		= obj_drop_item,
+	.is_visible		= obj_is_visible,
+	.is_bin_visible		= obj_is_bin_visible,
+	.commit_item		= obj_commit_item,
+	.uncommit_item		= obj_uncommit_item,
+	.commit_in_place	= true,
+	.rename_item		= obj_rename_item,
 };
 
 /* Items can be uncommitted unless "knob uncommit null" */
@@ -1604,6 +1674,50 @@ static int do_uncommit(char **words)
 	return commit_obj(words[0], words[1], false);
 }
 
+struct rename_work {
+	struct work_struct work;
+	struct config_item *item;
+	struct config_group *group;
+	const char *name;
+	int ret;
+};
+
+static void rename_fn(struct work_struct *work)
+{
+	struct rename_work *w = container_of(work, struct rename_work, work);
+
+	w->ret = configfs_rename_item(w->item, w->group, w->name);
+}
+
+static int do_rename(char **words)
+{
+	struct obj *obj = obj_find(words[0]), *group = NULL;
+	struct rename_work w = { .name = words[2] };
+
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	if (strcmp(words[1], "-"))
+		group = obj_find(words[1]);
+	if (IS_ERR(group)) {
+		obj_put(obj);
+		return PTR_ERR(group);
+	}
+	w.item = obj_item(obj);
+	w.group = group ? &group->own.su_group : NULL;
+	INIT_WORK_ONSTACK(&w.work, rename_fn);
+	if (words[3]) {
+		schedule_work(&w.work);
+		flush_work(&w.work);
+	} else {
+		rename_fn(&w.work);
+	}
+	destroy_work_on_stack(&w.work);
+	if (group)
+		obj_put(group);
+	obj_put(obj);
+	return w.ret;
+}
+
 static int do_is_live(char **words)
 {
 	struct obj *obj = obj_find(words[0]);
@@ -1757,6 +1871,7 @@ static const struct {
 	{ "undepend",		do_undepend,		1 },
 	{ "commit",		do_commit,		1 },
 	{ "uncommit",		do_uncommit,		1 },
+	{ "rename",		do_rename,		3 },
 	{ "is_live",		do_is_live,		1 },
 	{ "register",		do_register,		3 },
 	{ "unregister",		do_unregister,		1 },

@@ -8,7 +8,7 @@
 
 #include <linux/configfs.h>
 
-#define MAX_DEFAULTS	7
+#define MAX_DEFAULTS	8
 
 /**
  * struct kind - describes a kind of item or group
@@ -48,11 +48,13 @@ extern const struct configfs_group_operations core_unit_maker_ops;
 extern const struct configfs_group_operations core_oneway_ops;
 extern const struct configfs_group_operations core_depot_ops;
 extern struct configfs_group_operations core_sink_ops;
+extern const struct configfs_group_operations core_shelf_ops;
 extern struct configfs_attribute *core_attrs[];
 extern struct configfs_bin_attribute *core_bin_attrs[];
 extern struct configfs_attribute *core_live_attrs[];
 extern struct configfs_attribute *core_power_attrs[];
 extern struct configfs_attribute *core_crate_attrs[];
+extern struct configfs_attribute *core_twin_attrs[];
 extern struct configfs_bin_attribute *core_unit_bin_attrs[];
 
 /* A type with all attributes; the operations decide what else it can do */

@@ -8,6 +8,7 @@
  * configfs_test/groves/	for trees with separate default groups
  * configfs_test/units/		for units, which are committed in place
  * configfs_test/depot/		for crates, which are committed by rename(2)
+ * configfs_test/shelf/		for boxes, which can be renamed and moved
  * configfs_test/empty/		neither mkdir(2) nor symlink(2) is allowed
  * configfs_test2/items/	for items
  *
@@ -44,6 +45,10 @@
  * A crate is a unit without the attribute "live", and has one more default group:
  *
  * depot	holds crates
+ *
+ * A box is a unit with one more default group:
+ *
+ * shelf	holds boxes, and is of the same type as that in configfs_test
  */
 #include <linux/module.h>
 
@@ -147,6 +152,27 @@ static const struct kind depot = {
 	.child = &crate,
 };
 
+static const struct kind shelf;
+
+static const struct kind box = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_link_item_ops,
+		.ct_group_ops	= &core_item_maker_ops,
+		.ct_attrs	= core_live_attrs,
+		.ct_bin_attrs	= core_unit_bin_attrs,
+	},
+	.child = &item,
+	.defaults = {
+		{ "a", &tree_a }, { "parts", &parts }, { "shelf", &shelf },
+	},
+};
+
+static const struct kind shelf = {
+	.type = core_type(&core_link_item_ops, &core_shelf_ops),
+	.child = &box,
+};
+
 /* Without ->exchange_items(), and ->uncommit_item() if the test says so */
 static const struct kind sink = {
 	.type = core_type(&core_item_ops, &core_sink_ops),
@@ -157,6 +183,17 @@ static const struct kind sink = {
 static const struct kind misfit_depot = {
 	.type = core_type(&core_item_ops, &core_depot_ops),
 	.child = &unit,
+};
+
+/* Has the attribute "live", and would get the directory */
+static const struct kind twins = {
+	.type = {
+		.ct_owner	= THIS_MODULE,
+		.ct_item_ops	= &core_item_ops,
+		.ct_group_ops	= &core_depot_ops,
+		.ct_attrs	= core_twin_attrs,
+	},
+	.child = &crate,
 };
 
 /* Without ->uncommit_item() */
@@ -241,6 +278,7 @@ static const struct kind subsystem = {
 		{ "items", &top_items }, { "links", &top_links },
 		{ "trees", &top_trees }, { "groves", &top_groves },
 		{ "units", &top_units }, { "depot", &top_depot },
+		{ "shelf", &shelf },
 		{ "empty", &nothing },
 	},
 };
@@ -270,7 +308,9 @@ const struct named_kind core_kinds[] = {
 	{ "crate", &crate },
 	{ "depot", &depot },
 	{ "sink", &sink },
+	{ "shelf", &shelf },
 	{ "misfit_depot", &misfit_depot },
+	{ "twins", &twins },
 	{}
 };
 
