@@ -6,10 +6,11 @@
 # BISECT=1 make check   builds the kernel at every patch
 # USERS=1 make test     every in-tree user of configfs that runs in a VM, not five
 # STAGES=1 make test    the selftests on base with and without the fixes, too
+# REST=1 make test      the selftests of 9-*, too
 # ROUNDS=20 make test   races, and drivers under stress, for 20 times as long
 # make series SERIES=N-name SIGNOFF="Name <mail>" ASSISTED="LLM" BASE=COMMIT
 
-export KDIR V FORCE BISECT USERS STAGES ROUNDS SERIES SIGNOFF ASSISTED BASE
+export KDIR V FORCE BISECT USERS STAGES REST ROUNDS SERIES SIGNOFF ASSISTED BASE
 
 help:
 	@echo 'make demo     boot the patched kernel and show what it does'

@@ -197,7 +197,7 @@ static int commit_by_driver(struct config_item *item, bool live)
 	}
 	if (frag && staged)
 		ret = configfs_commit_by_rename(item, live);
-	else if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_STATE)
+	else if (frag && READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_COMMITS)
 		ret = configfs_commit(frag, item, live, -EALREADY);
 	put_fragment(frag);
 	return ret;

@@ -214,6 +214,38 @@ static int depth(struct dentry *dir)
 	return n;
 }
 
+/*
+ * Until the item is there, rmdir(2) of what @dir is in is refused, as if there was a link
+ * to @dir.  Otherwise it would wait for the inode of @dir when nothing can fail any more.
+ */
+static int hold_dir(struct dentry *dir)
+{
+	guard(spinlock)(&configfs_dirent_lock);
+	if (!configfs_is_attached(dir))
+		return -ENOENT;
+	to_dirent(dir)->s_links++;
+	return 0;
+}
+
+static void release_dir(struct dentry *dir)
+{
+	guard(spinlock)(&configfs_dirent_lock);
+	to_dirent(dir)->s_links--;
+}
+
+/* Begin and end what a move to another directory needs there */
+static int begin_move_to(struct dentry *to, struct configfs_fragment *outer)
+{
+	int ret = configfs_begin_outer_change(outer);
+
+	if (ret)
+		return ret;
+	ret = hold_dir(to);
+	if (ret)
+		configfs_end_outer_changes(outer);
+	return ret;
+}
+
 /* Another name, or another group, or both */
 static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 {
@@ -245,7 +277,7 @@ static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 	if (ret)
 		goto out_end_move;
 	outer = configfs_outer_for(to_dirent(to)->s_frag);
-	ret = from == to ? 0 : configfs_begin_outer_change(outer);
+	ret = from == to ? 0 : begin_move_to(to, outer);
 	if (ret)
 		goto out_end_move;
 
@@ -253,11 +285,8 @@ static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 	ret = configfs_op_result(group, ops->rename_item,
 				 ops->rename_item(group, item, new_group, name));
 	WRITE_ONCE(frag->frag_committer, NULL);
-	if (ret) {
-		if (from != to)
-			configfs_end_outer_changes(outer);
-		goto out_end_move;
-	}
+	if (ret)
+		goto out_end_move_to;
 	scoped_guard(mutex, &group->cg_subsys->su_mutex) {
 		former = item->ci_name;
 		/* Pairs with config_item_name() */
@@ -271,10 +300,19 @@ static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 		}
 	}
 	move_dentry(dentry, new_dentry);
-	if (from != to)
+	if (from != to) {
+		release_dir(to);
 		configfs_set_outer(frag, outer);
+	}
 	if (former != item->ci_namebuf)
 		kfree_rcu_mightsleep(former);
+	goto out_end_move;
+
+out_end_move_to:
+	if (from != to) {
+		release_dir(to);
+		configfs_end_outer_changes(outer);
+	}
 out_end_move:
 	end_move(frag);
 	return ret;
@@ -384,11 +422,16 @@ static int lock_and_rename(struct dentry *dentry, struct dentry *from,
 	ret = lock_killable(dentry, I_MUTEX_CHILD);
 	if (ret)
 		goto out_unlock_dirs;
+	spin_lock(&configfs_dirent_lock);
+	ret = configfs_is_attached(dentry) ? 0 : -ENOENT;
+	spin_unlock(&configfs_dirent_lock);
+	if (ret)
+		goto out_unlock_item;
 	take_dentry_name_snapshot(&old_name, dentry);
 	new_dentry = lookup_noperm(name ? &QSTR(name) : &old_name.name, to);
 	ret = PTR_ERR_OR_ZERO(new_dentry);
 	if (ret)
-		goto out_unlock;
+		goto out_release_name;
 	if (new_dentry != dentry) {
 		ret = do_rename(dentry, new_dentry, false);
 		if (!ret)
@@ -396,8 +439,9 @@ static int lock_and_rename(struct dentry *dentry, struct dentry *from,
 				      &old_name.name, true, NULL, dentry);
 	}
 	dput(new_dentry);
-out_unlock:
+out_release_name:
 	release_dentry_name_snapshot(&old_name);
+out_unlock_item:
 	inode_unlock(d_inode(dentry));
 out_unlock_dirs:
 	inode_unlock(d_inode(from));
@@ -430,7 +474,7 @@ static int rename_by_driver(struct config_item *item,
 	ret = mutex_lock_killable(&sb->s_vfs_rename_mutex);
 	if (ret)
 		goto out_dput;
-	from = dentry->d_parent;
+	from = dget(dentry->d_parent);
 	ret = -EALREADY;
 	if (!new_group &&
 	    live == !!(to_dirent(from)->s_type & CONFIGFS_USET_LIVE))
@@ -448,6 +492,7 @@ static int rename_by_driver(struct config_item *item,
 	}
 out_unlock:
 	mutex_unlock(&sb->s_vfs_rename_mutex);
+	dput(from);
 out_dput:
 	dput(dentry);
 	deactivate_super(sb);

@@ -115,23 +115,39 @@ void put_fragment(struct configfs_fragment *frag)
 	}
 }
 
+/* The last one before @end; what is held until then keeps the way there */
+static struct configfs_fragment *outermost(struct configfs_fragment *frag,
+					   struct configfs_fragment *end)
+{
+	while (frag->frag_outer != end)
+		frag = frag->frag_outer;
+	return frag;
+}
+
 static void up_callbacks(struct configfs_fragment *frag,
 			 struct configfs_fragment *end,
 			 struct configfs_fragment *but)
 {
-	for (; frag != end; frag = frag->frag_outer)
-		if (frag != but)
-			up_read(&frag->frag_sem);
+	while (frag != end) {
+		end = outermost(frag, end);
+		if (end != but)
+			up_read(&end->frag_sem);
+	}
 }
 
 static void up_changes(struct configfs_fragment *frag,
 		       struct configfs_fragment *end)
 {
-	for (; frag != end; frag = frag->frag_outer)
-		up_read(&frag->frag_changes);
+	while (frag != end) {
+		end = outermost(frag, end);
+		up_read(&end->frag_changes);
+	}
 }
 
-/* Return: NULL, or the fragment that we have to wait for: only @held is held then */
+/*
+ * Return: NULL, or the fragment that we have to wait for: only @held is held then.
+ * It comes with a reference, unless it is @frag, which the caller has one on.
+ */
 static struct configfs_fragment *try_down_all(struct configfs_fragment *frag,
 					      struct configfs_fragment *held)
 {
@@ -139,6 +155,8 @@ static struct configfs_fragment *try_down_all(struct configfs_fragment *frag,
 
 	for (p = frag; p; p = p->frag_outer)
 		if (p != held && !down_read_trylock(&p->frag_sem)) {
+			if (p != frag)
+				get_fragment(p);
 			up_callbacks(frag, p, held);
 			return p;
 		}
@@ -151,20 +169,34 @@ static struct configfs_fragment *try_down_all(struct configfs_fragment *frag,
  */
 int configfs_get_active_outer(struct configfs_fragment *frag, bool killable)
 {
-	struct configfs_fragment *held = frag, *closed;
+	struct configfs_fragment *held = frag, *closed, *p;
 
 	while ((closed = try_down_all(frag, held))) {
 		up_read(&held->frag_sem);
-		if (!killable)
-			down_read(&closed->frag_sem);
-		else if (down_read_killable(&closed->frag_sem))
-			return -EINTR;
+		if (held != frag)
+			put_fragment(held);
 		held = closed;
+		if (!killable)
+			down_read(&held->frag_sem);
+		else if (down_read_killable(&held->frag_sem))
+			goto out_put;
 	}
+	/* What we waited for may be one that the item has been moved out of */
+	for (p = frag; p && p != held; p = p->frag_outer)
+		;
+	if (!p)
+		up_read(&held->frag_sem);
+	if (held != frag)
+		put_fragment(held);
 	if (!(frag->frag_flags & CONFIGFS_FRAG_DEAD))
 		return 0;
 	up_callbacks(frag, NULL, NULL);
 	return -ENOENT;
+
+out_put:
+	if (held != frag)
+		put_fragment(held);
+	return -EINTR;
 }
 
 /*
@@ -333,6 +365,8 @@ int configfs_begin_write(struct configfs_fragment *frag, bool live)
 
 void configfs_end_write(struct configfs_fragment *frag)
 {
+	/* Not to be moved between two of them */
+	guard(spinlock)(&configfs_dirent_lock);
 	for (; frag; frag = frag->frag_outer)
 		atomic_dec(&frag->frag_written);
 }
@@ -357,8 +391,8 @@ void configfs_end_outer_changes(struct configfs_fragment *outer)
 
 /*
  * An item has been moved.  The change of the former outer fragment ends, that of the
- * new one goes on.  Caller holds both semaphores of @frag, exclusively: nobody looks
- * at frag_outer but with configfs_dirent_lock held.
+ * new one goes on.  Caller holds both semaphores of @frag, exclusively.  So whoever
+ * holds one of them shared, or configfs_dirent_lock, can go by frag_outer.
  */
 void configfs_set_outer(struct configfs_fragment *frag,
 			struct configfs_fragment *outer)

@@ -296,6 +296,27 @@ TEST_F_TIMEOUT(move, waits_and_is_waited_for, 300)
 	ASSERT_EQ(EBUSY, do_write("shelf/y/shelf/n/a/b/t/value", "x"));
 }
 
+/* Nobody removes what an item is going to. */
+TEST_F_TIMEOUT(move, holds_where_it_goes, 120)
+{
+	ASSERT_EQ(0, do_register(". cabinets cabinets", NULL));
+	ASSERT_EQ(0, do_mkdir("cabinets/c", NULL));
+	for (int error = EIO; error >= 0; error -= EIO) {
+		ASSERT_EQ(0, knob("rename wait error=%d", error));
+		ASSERT_TRUE(task_start(&self->tasks[0], do_rename, "shelf/y",
+				       "cabinets/c/shelf/y"));
+		ASSERT_EQ(0, await_held("rename"));
+		EXPECT_EQ(EBUSY, do_rmdir("cabinets/c", NULL));
+		ASSERT_EQ(0, knob("rename error=%d", error));
+		ASSERT_EQ(error, task_join(&self->tasks[0]));
+	}
+	ASSERT_EQ(0, release("rename"));
+	EXPECT_EQ(ENOTEMPTY, do_rmdir("cabinets/c", NULL));
+	ASSERT_EQ(0, do_rename("cabinets/c/shelf/y", "shelf/y"));
+	EXPECT_EQ(0, do_rmdir("cabinets/c", NULL));
+	EXPECT_EQ(ENOENT, do_rename("shelf/y", "cabinets/c/shelf/y"));
+}
+
 /*
  * All at once
  */
@@ -311,6 +332,7 @@ FIXTURE_SETUP(mess)
 	ASSERT_EQ(0, do_mkdir("items/i", NULL));
 	ASSERT_EQ(0, do_mkdir("shelf/p", NULL));
 	ASSERT_EQ(0, do_mkdir("shelf/q", NULL));
+	ASSERT_EQ(0, do_register(". cabinets cabinets", NULL));
 }
 
 FIXTURE_TEARDOWN(mess)
@@ -322,6 +344,7 @@ static const char *place(unsigned int n)
 {
 	static const char * const places[] = {
 		"shelf/x", "shelf/p/shelf/x", "shelf/q/shelf/" LONG_NAME,
+		"cabinets/c/shelf/x",
 	};
 
 	return places[n % ARRAY_SIZE(places)];
@@ -329,13 +352,16 @@ static const char *place(unsigned int n)
 
 static int make_and_remove(unsigned int round)
 {
-	return round % 2 ? do_mkdir(place(round), NULL) :
-			   do_rmdir(place(round / 2), NULL);
+	if (round % 3 == 2)
+		return round % 2 ? do_mkdir("cabinets/c", NULL) :
+				   do_rmdir("cabinets/c", NULL);
+	return round % 3 ? do_mkdir(place(round / 3), NULL) :
+			   do_rmdir(place(round / 3), NULL);
 }
 
 static int move_around(unsigned int round)
 {
-	return do_rename(place(round), place(round / 3 + 1));
+	return do_rename(place(round), place(round / 5));
 }
 
 static int move_by_driver(unsigned int round)
@@ -375,9 +401,10 @@ static int use_somewhere(unsigned int round)
 {
 	const char *x = place(round / 4);
 
-	switch (round % 4) {
+	switch (round % 5) {
 	case 0:		return do_write(at("%s/value", x), "initial");
 	case 1:		return do_read(at("%s/a/value", x), NULL);
+	case 4:		return do_read(at("%s/a/n/value", x), NULL);
 	case 2:		return do_write(at("%s/blob", x), "x");
 	default:	return do_list(at("%s/shelf", x), NULL);
 	}

@@ -519,7 +519,8 @@ TEST_F_TIMEOUT(stage, changes_of_a_live_item_are_not, 300)
 			busy++;
 		ASSERT_EQ(0, do_rename(X, LIVE_X));
 	}
-	EXPECT_LT(0, busy);
+	if (!busy)
+		SKIP(return, "the two never collided");
 }
 
 /*
@@ -1067,8 +1068,9 @@ TEST_F_TIMEOUT(mess, of_everything, 600)
 		       MAY(EBUSY)),
 		WORKER(commit_by_driver, MUST(EEXIST, ENOENT),
 		       MAY(EALREADY, EBUSY)),
+		/* The two paths of a rename may lead to two crates: EPERM */
 		WORKER(change_below, MUST(ENOENT),
-		       MAY(EBUSY, EEXIST, ENOTEMPTY)),
+		       MAY(EBUSY, EEXIST, ENOTEMPTY, EPERM)),
 		WORKER(use_somewhere, MUST(EBUSY, ENOENT)),
 		WORKER(look_for_it, MUST(ENOENT)),
 	};

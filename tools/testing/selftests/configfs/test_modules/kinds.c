@@ -173,6 +173,17 @@ static const struct kind shelf = {
 	.child = &box,
 };
 
+/* It cannot be renamed itself */
+static const struct kind cabinet = {
+	.type = core_type(&core_link_item_ops, &core_group_ops),
+	.defaults = { { "shelf", &shelf } },
+};
+
+static const struct kind cabinets = {
+	.type = core_type(&core_item_ops, &core_group_maker_ops),
+	.child = &cabinet,
+};
+
 /* Without ->exchange_items(), and ->uncommit_item() if the test says so */
 static const struct kind sink = {
 	.type = core_type(&core_item_ops, &core_sink_ops),
@@ -309,6 +320,7 @@ const struct named_kind core_kinds[] = {
 	{ "depot", &depot },
 	{ "sink", &sink },
 	{ "shelf", &shelf },
+	{ "cabinets", &cabinets },
 	{ "misfit_depot", &misfit_depot },
 	{ "twins", &twins },
 	{}
