@@ -30,7 +30,7 @@
  * see state.c.  In this order:
  *
  *  1. what the place alone rules out is refused
- *  2. the item is held still, unless it is in use
+ *  2. the item is held still, unless it is in use, and a new directory is kept
  *  3. the op of the group is called, without su_mutex
  *  4. CONFIGFS_FRAG_LIVE changes, or the name and the linkage, with su_mutex held
  *  5. dirent and dentry move, while configfs_dirent_lock is held: whoever removes or
@@ -66,16 +66,6 @@ static void end_move(struct configfs_fragment *frag)
 	configfs_end_exclusive(frag);
 }
 
-/* Caller holds configfs_dirent_lock. */
-static int check_in_use(struct dentry *dentry)
-{
-	struct configfs_fragment *frag = to_dirent(dentry)->s_frag;
-
-	if (!configfs_is_attached(dentry))
-		return -ENOENT;
-	return frag->frag_users || atomic_read(&frag->frag_written) ? -EBUSY : 0;
-}
-
 /*
  * Hold an item still.  It stays where it is, as the inode of its parent is locked.
  *
@@ -94,12 +84,10 @@ static int begin_move(struct dentry *dentry, int subclass)
 	int ret;
 
 	/* Do not wait for a slow callback only to say that it is in use */
-	scoped_guard(spinlock, &configfs_dirent_lock)
-		ret = check_in_use(dentry);
-	if (ret)
-		return ret;
+	if (READ_ONCE(frag->frag_users) || atomic_read(&frag->frag_written))
+		return -EBUSY;
 	/* In a live item, every change fails at once: this wait is short */
-	if (frag->frag_flags & CONFIGFS_FRAG_LIVE)
+	if (to_dirent(dentry->d_parent)->s_type & CONFIGFS_USET_LIVE)
 		ret = configfs_begin_exclusive(frag);
 	else
 		ret = configfs_try_begin_exclusive(frag);
@@ -109,8 +97,11 @@ static int begin_move(struct dentry *dentry, int subclass)
 	if (ret)
 		goto out_end_exclusive;
 	scoped_guard(spinlock, &configfs_dirent_lock) {
-		ret = check_in_use(dentry);
-		if (!ret)
+		if (!configfs_is_attached(dentry))
+			ret = -ENOENT;
+		else if (frag->frag_users || atomic_read(&frag->frag_written))
+			ret = -EBUSY;
+		else
 			frag->frag_users = -1;
 	}
 	if (!ret)
@@ -255,21 +246,20 @@ static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 	struct configfs_fragment *frag = to_dirent(dentry)->s_frag, *outer;
 	const struct configfs_group_operations *ops = ops_of(to_dirent(from));
 	struct config_group *group = item->ci_group;
-	const char *former;
+	char *name, *former;
 	int ret;
 
-	if (frag->frag_flags & CONFIGFS_FRAG_LIVE)
+	if (READ_ONCE(frag->frag_flags) & CONFIGFS_FRAG_LIVE)
 		return -EBUSY;
 	if (!ops->rename_item)
 		return -EPERM;
-
-	char *name __free(kfree) = kstrndup(new_dentry->d_name.name,
-					    new_dentry->d_name.len, GFP_KERNEL);
+	name = kstrndup(new_dentry->d_name.name, new_dentry->d_name.len,
+			GFP_KERNEL);
 	if (!name)
 		return -ENOMEM;
 	ret = begin_move(dentry, 0);
 	if (ret)
-		return ret;
+		goto out_free;
 	/* The text of a link begins with one "../" for each directory that it is in */
 	if (frag->frag_flags & CONFIGFS_FRAG_LIVE ||
 	    (frag->frag_links && depth(from) != depth(to)))
@@ -290,7 +280,8 @@ static int rename_item(struct dentry *dentry, struct dentry *new_dentry)
 	scoped_guard(mutex, &group->cg_subsys->su_mutex) {
 		former = item->ci_name;
 		/* Pairs with config_item_name() */
-		smp_store_release(&item->ci_name, no_free_ptr(name));
+		smp_store_release(&item->ci_name, name);
+		name = NULL;
 		if (new_group != group) {
 			item->ci_parent = &new_group->cg_item;
 			item->ci_group = config_group_get(new_group);
@@ -315,6 +306,8 @@ out_end_move_to:
 	}
 out_end_move:
 	end_move(frag);
+out_free:
+	kfree(name);
 	return ret;
 }
 
@@ -512,7 +505,9 @@ int configfs_commit_by_rename(struct config_item *item, bool live)
  * @new_name: the name that it is going to have, perhaps that which it has
  *
  * This does what rename(2) does, for a driver that hears of another name in some
- * other way, and calls ->rename_item(), too.
+ * other way, and calls ->rename_item(), too.  The new group has the type of the one
+ * that @item is in, and the same subsystem; it has pending/ and live/ only if it is the
+ * same.  This fails with -EBUSY where rename(2) does.
  *
  * Context: As for configfs_commit_item().
  *
@@ -520,19 +515,16 @@ int configfs_commit_by_rename(struct config_item *item, bool live)
  * * 0
  * * what ->rename_item() returned
  * * -EACCES       - the name cannot be one, "." for example
- * * -EBUSY        - as for rename(2): @item, or one of the two groups, is below an item that is
- *                   live or being committed; or @item is live itself; it has users, or
- *                   something in it is being changed
+ * * -EBUSY        - @item or one of the groups is in use, or is frozen
  * * -EEXIST       - @new_group has something of that name
  * * -EINTR        - the current task was killed while waiting
- * * -EINVAL       - there is no @new_group or no @new_name, @new_group is in @item, or
- *                   the op returned > 0
+ * * -EINVAL       - there is no @new_group or no @new_name, or the op returned > 0
+ * * -EINVAL       - @new_group is in @item
  * * -ENAMETOOLONG - the name is longer than NAME_MAX
  * * -ENOENT       - @item or @new_group has no directory (any more, or not yet)
  * * -ENOMEM
- * * -EPERM        - there is no ->rename_item(), @item was not made by mkdir(2), or
- *                   @new_group is of another type, or in another subsystem, or has
- *                   pending/ and live/ of its own
+ * * -EPERM        - there is no ->rename_item(), or @new_group is none for @item
+ * * -EPERM        - @item was not made by mkdir(2)
  */
 int configfs_rename_item(struct config_item *item,
 			 struct config_group *new_group, const char *new_name)

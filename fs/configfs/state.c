@@ -36,6 +36,8 @@
  *		on one of these, are counted in frag_users.  They need the path, so the
  *		item cannot be moved; and while it is being moved, frag_users is
  *		negative, and no user comes.  configfs_dirent_lock protects it.
+ *		Renaming an item holds both semaphores exclusively, and is a change
+ *		of what the item leaves, and of what it enters.
  *
  * CONFIGFS_FRAG_LIVE changes while both are held exclusively.  So a task that
  * holds either of them shared and finds no live item can rely on that until it
