@@ -182,15 +182,21 @@ static const struct config_item_type bench_unit_type = {
 	.ct_owner	= THIS_MODULE,
 };
 
-static struct config_group *bench_make_unit(struct config_group *parent,
-					    const char *name)
+static struct config_group *bench_new_group(const char *name,
+					    const struct config_item_type *type)
 {
 	struct bench_group *bench = kzalloc(sizeof(*bench), GFP_KERNEL);
 
 	if (!bench)
 		return ERR_PTR(-ENOMEM);
-	config_group_init_type_name(&bench->group, name, &bench_unit_type);
+	config_group_init_type_name(&bench->group, name, type);
 	return &bench->group;
+}
+
+static struct config_group *bench_make_unit(struct config_group *parent,
+					    const char *name)
+{
+	return bench_new_group(name, &bench_unit_type);
 }
 
 static const struct configfs_group_operations bench_units_ops = {
@@ -217,12 +223,7 @@ static const struct config_item_type bench_crate_type = {
 static struct config_group *bench_make_crate(struct config_group *parent,
 					     const char *name)
 {
-	struct bench_group *bench = kzalloc(sizeof(*bench), GFP_KERNEL);
-
-	if (!bench)
-		return ERR_PTR(-ENOMEM);
-	config_group_init_type_name(&bench->group, name, &bench_crate_type);
-	return &bench->group;
+	return bench_new_group(name, &bench_crate_type);
 }
 
 static const struct configfs_group_operations bench_depot_ops = {
