@@ -116,6 +116,14 @@ bool configfs_is_attached(struct dentry *dir)
 	return dir;
 }
 
+/* The attached directory of a group, with a reference, or NULL */
+struct dentry *configfs_get_dir(struct config_group *group)
+{
+	guard(spinlock)(&configfs_dirent_lock);
+	return configfs_is_attached(group->cg_item.ci_dentry) ?
+		dget(group->cg_item.ci_dentry) : NULL;
+}
+
 /*
  * configfs_lookup() looks for attributes only.  s_children is partitioned so
  * that it can stop early: they come before everything that is pinned.  Cursors
@@ -144,7 +152,7 @@ int configfs_link_dirent(struct dentry *dir, struct configfs_dirent *sd)
 	return 0;
 }
 
-/* Not by an attribute, but by rename(2) is it committed */
+/* Whether rename(2) commits it, and no attribute does */
 static bool in_stage(struct configfs_dirent *sd)
 {
 	return to_dirent(sd->s_dentry->d_parent)->s_type & CONFIGFS_STAGE;

@@ -326,9 +326,10 @@ static int do_rename(struct dentry *dentry, struct dentry *new_dentry,
 	if (!(sd->s_type & CONFIGFS_DIR) ||
 	    sd->s_type & CONFIGFS_USET_DEFAULT ||
 	    !(from->s_type & to->s_type & CONFIGFS_USET_DIR) ||
-	    group->ci_type != new_group->ci_type ||
-	    to_config_group(group)->cg_subsys !=
-	    to_config_group(new_group)->cg_subsys)
+	    (group != new_group &&
+	     (group->ci_type != new_group->ci_type ||
+	      to_config_group(group)->cg_subsys !=
+	      to_config_group(new_group)->cg_subsys)))
 		return -EPERM;
 	/* What is committed like this stays in its group */
 	if (staged && (group != new_group || !(from->s_type & CONFIGFS_STAGE) ||
@@ -360,19 +361,6 @@ int configfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	return do_rename(old_dentry, new_dentry, flags & RENAME_EXCHANGE);
-}
-
-static struct dentry *get_group_dir(struct config_group *group,
-				    struct dentry *from)
-{
-	struct dentry *dir;
-
-	/* pending/ of the group is in the group */
-	if (to_item(from) == &group->cg_item)
-		return dget(from);
-	guard(spinlock)(&configfs_dirent_lock);
-	dir = group->cg_item.ci_dentry;
-	return configfs_is_attached(dir) ? dget(dir) : NULL;
 }
 
 static int lock_killable(struct dentry *dentry, int subclass)
@@ -472,11 +460,13 @@ static int rename_by_driver(struct config_item *item,
 	if (!new_group &&
 	    live == !!(to_dirent(from)->s_type & CONFIGFS_USET_LIVE))
 		goto out_unlock;
-	if (new_group)
-		to = get_group_dir(new_group, from);
-	else
+	if (!new_group)
 		to = try_lookup_noperm(&QSTR(live ? "live" : "pending"),
 				       from->d_parent);
+	else if (to_item(from) == &new_group->cg_item)
+		to = dget(from);	/* perhaps pending/ */
+	else
+		to = configfs_get_dir(new_group);
 	ret = -ENOENT;
 	if (!IS_ERR_OR_NULL(to)) {
 		if (d_really_is_positive(to))

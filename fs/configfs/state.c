@@ -281,6 +281,16 @@ void configfs_end_change(struct configfs_fragment *frag)
 		up_changes(frag, NULL);
 }
 
+/* Caller holds frag_changes of @frag exclusively; when this fails, not any more. */
+static int begin_outer_changes(struct configfs_fragment *frag)
+{
+	int ret = begin_changes(frag, frag->frag_outer);
+
+	if (ret)
+		up_write(&frag->frag_changes);
+	return ret;
+}
+
 /**
  * configfs_begin_exclusive - begin to remove or commit an item
  * @frag: the fragment of the item
@@ -304,25 +314,14 @@ int configfs_begin_exclusive(struct configfs_fragment *frag)
 	if (!has_state(frag))
 		return 0;
 	ret = down_write_killable(&frag->frag_changes);
-	if (ret)
-		return ret;
-	ret = begin_changes(frag, frag->frag_outer);
-	if (ret)
-		up_write(&frag->frag_changes);
-	return ret;
+	return ret ?: begin_outer_changes(frag);
 }
 
 /* The same, but fails with -EBUSY if something in the item is being changed. */
 int configfs_try_begin_exclusive(struct configfs_fragment *frag)
 {
-	int ret;
-
-	if (!down_write_trylock(&frag->frag_changes))
-		return -EBUSY;
-	ret = begin_changes(frag, frag->frag_outer);
-	if (ret)
-		up_write(&frag->frag_changes);
-	return ret;
+	return down_write_trylock(&frag->frag_changes) ?
+		begin_outer_changes(frag) : -EBUSY;
 }
 
 /* The item can change again, or has been detached. */

@@ -13,31 +13,6 @@
 #include "kselftest_harness.h"
 #include "lib.h"
 
-static int do_live(const char *path, const char *value)
-{
-	return do_write(at("%s/live", path), value);
-}
-
-static int do_power(const char *path, const char *value)
-{
-	return do_write(at("%s/power", path), value);
-}
-
-static int do_commit(const char *path, const char *unused)
-{
-	return control("commit", path);
-}
-
-static int do_uncommit(const char *path, const char *unused)
-{
-	return control("uncommit", path);
-}
-
-static bool is_live(const char *path)
-{
-	return !control("is_live", path);
-}
-
 /* Not read(2) and write(2), as the VFS lets one user of an open file wait for another */
 static int do_pread_fd(const char *fd, const char *unused)
 {
@@ -49,12 +24,6 @@ static int do_pread_fd(const char *fd, const char *unused)
 static int do_pwrite_fd(const char *fd, const char *data)
 {
 	return pwrite(atoi(fd), data, strlen(data), 0) == -1 ? errno : 0;
-}
-
-/* Open a file to write to it by do_write_fd() */
-static const char *opened(const char *path)
-{
-	return at("%d", open(path, O_WRONLY | O_CLOEXEC));
 }
 
 FIXTURE(commit)

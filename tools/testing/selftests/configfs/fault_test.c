@@ -92,7 +92,7 @@ static bool is_written(const struct operation *op)
 	return !strcmp(op->b, value_of(op->a));
 }
 
-static bool is_live(const struct operation *op)
+static bool unit_is_live(const struct operation *op)
 {
 	return !strcmp("1", value_of(op->a)) &&
 	       do_mkdir("units/u/n", NULL) == EBUSY;
@@ -134,11 +134,6 @@ static bool is_renamed(const struct operation *op)
 	return do_stat(op->a, NULL) == ENOENT &&
 	       !strcmp("c", value_of(at("%s/ro", op->b))) &&
 	       !strcmp("c", children_of("shelf/p/shelf"));
-}
-
-static int do_driver_commit(const char *path, const char *unused)
-{
-	return control("commit", path);
 }
 
 /* One in pending/ and one in live/ */
@@ -183,6 +178,17 @@ FIXTURE_VARIANT(fault)
 		.a = _path,					\
 		.undo = _undo,					\
 		.undo_a = _path,				\
+		.complete = _complete,				\
+	}
+
+#define RENAME_OP(_fn, _from, _to, _complete)			\
+	.op = {							\
+		.fn = _fn,					\
+		.a = _from,					\
+		.b = _to,					\
+		.undo = do_rename,				\
+		.undo_a = _to,					\
+		.undo_b = _from,				\
 		.complete = _complete,				\
 	}
 
@@ -238,7 +244,7 @@ FIXTURE_VARIANT_ADD(fault, commit) {
 		.undo = do_write,
 		.undo_a = "units/u/live",
 		.undo_b = "0",
-		.complete = is_live,
+		.complete = unit_is_live,
 	},
 	.least = 2,
 };
@@ -256,29 +262,13 @@ FIXTURE_VARIANT_ADD(fault, mkdir_of_a_crate) {
 
 FIXTURE_VARIANT_ADD(fault, commit_by_rename) {
 	.prepare = { "depot/pending/c" },
-	.op = {
-		.fn = do_rename,
-		.a = "depot/pending/c",
-		.b = "depot/live/c",
-		.undo = do_rename,
-		.undo_a = "depot/live/c",
-		.undo_b = "depot/pending/c",
-		.complete = is_in_live,
-	},
+	RENAME_OP(do_rename, "depot/pending/c", "depot/live/c", is_in_live),
 	.least = 1,
 };
 
 FIXTURE_VARIANT_ADD(fault, commit_by_driver) {
 	.prepare = { "depot/pending/c" },
-	.op = {
-		.fn = do_driver_commit,
-		.a = "depot/pending/c",
-		.b = "depot/live/c",
-		.undo = do_rename,
-		.undo_a = "depot/live/c",
-		.undo_b = "depot/pending/c",
-		.complete = is_in_live,
-	},
+	RENAME_OP(do_commit, "depot/pending/c", "depot/live/c", is_in_live),
 };
 
 FIXTURE_VARIANT_ADD(fault, exchange) {
@@ -297,15 +287,7 @@ FIXTURE_VARIANT_ADD(fault, exchange) {
 
 FIXTURE_VARIANT_ADD(fault, rename) {
 	.prepare = { "shelf/p", "shelf/b" },
-	.op = {
-		.fn = do_rename,
-		.a = "shelf/b",
-		.b = "shelf/p/shelf/c",
-		.undo = do_rename,
-		.undo_a = "shelf/p/shelf/c",
-		.undo_b = "shelf/b",
-		.complete = is_renamed,
-	},
+	RENAME_OP(do_rename, "shelf/b", "shelf/p/shelf/c", is_renamed),
 	.least = 2,
 };
 

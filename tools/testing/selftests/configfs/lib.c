@@ -675,6 +675,40 @@ bool test_end(const struct baseline *base)
 }
 
 /*
+ * Items that are committed
+ */
+
+int do_live(const char *path, const char *value)
+{
+	return do_write(at("%s/live", path), value);
+}
+
+int do_power(const char *path, const char *value)
+{
+	return do_write(at("%s/power", path), value);
+}
+
+int do_commit(const char *path, const char *unused)
+{
+	return control("commit", path);
+}
+
+int do_uncommit(const char *path, const char *unused)
+{
+	return control("uncommit", path);
+}
+
+bool is_live(const char *path)
+{
+	return !control("is_live", path);
+}
+
+const char *opened(const char *path)
+{
+	return at("%d", open(path, O_WRONLY | O_CLOEXEC));
+}
+
+/*
  * Other threads and processes
  */
 

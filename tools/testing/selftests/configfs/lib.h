@@ -123,6 +123,16 @@ int nlink_of(const char *path);
 /* sprintf() to a buffer that is valid for the next 15 calls in this thread */
 const char *at(const char *fmt, ...) __printf(1, 2);
 
+/* Write to the attribute of a unit that commits it */
+int do_live(const char *path, const char *value);
+int do_power(const char *path, const char *value);
+/* The driver commits it; @how is "PATH [work]" */
+int do_commit(const char *how, const char *unused);
+int do_uncommit(const char *how, const char *unused);
+bool is_live(const char *path);
+/* Open a file to write to it by do_write_fd() */
+const char *opened(const char *path);
+
 /*
  * Control of the test module; test_modules/core.c documents the commands
  */

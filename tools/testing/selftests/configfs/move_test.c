@@ -13,20 +13,10 @@
 #include "kselftest_harness.h"
 #include "lib.h"
 
-static int do_live(const char *path, const char *value)
-{
-	return do_write(at("%s/live", path), value);
-}
-
 /* @how is "PATH GROUP NAME [work]" */
 static int do_driver_rename(const char *how, const char *unused)
 {
 	return control("rename", how);
-}
-
-static bool is_live(const char *path)
-{
-	return !control("is_live", path);
 }
 
 FIXTURE(move)

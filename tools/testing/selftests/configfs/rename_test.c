@@ -38,31 +38,6 @@ static int do_unknown(const char *from, const char *to)
 	return renameat2(AT_FDCWD, from, AT_FDCWD, to, 64) ? errno : 0;
 }
 
-static int do_power(const char *path, const char *value)
-{
-	return do_write(at("%s/power", path), value);
-}
-
-static int do_commit(const char *path, const char *unused)
-{
-	return control("commit", path);
-}
-
-static int do_uncommit(const char *path, const char *unused)
-{
-	return control("uncommit", path);
-}
-
-static bool is_live(const char *path)
-{
-	return !control("is_live", path);
-}
-
-static const char *opened(const char *path)
-{
-	return at("%d", open(path, O_WRONLY | O_CLOEXEC));
-}
-
 FIXTURE(stage)
 {
 	struct baseline base;

@@ -1278,31 +1278,26 @@ const struct configfs_group_operations core_item_maker_ops = {
 	.is_bin_visible		= obj_is_bin_visible,
 };
 
+/* What all groups have in which mkdir(2) makes groups */
+#define GROUP_MAKER_OPS					\
+	.make_group		= obj_make_group,	\
+	.disconnect_notify	= obj_disconnect_notify,\
+	.drop_item		= obj_drop_item,	\
+	.is_visible		= obj_is_visible,	\
+	.is_bin_visible		= obj_is_bin_visible
 const struct configfs_group_operations core_group_maker_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 };
 
 const struct configfs_group_operations core_unit_maker_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 	.commit_in_place	= true,
 };
 
 const struct configfs_group_operations core_depot_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 	.exchange_items		= obj_exchange_items,
@@ -1310,11 +1305,7 @@ const struct configfs_group_operations core_depot_ops = {
 };
 
 const struct configfs_group_operations core_shelf_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 	.commit_in_place	= true,
@@ -1323,21 +1314,13 @@ const struct configfs_group_operations core_shelf_ops = {
 
 /* Items can be uncommitted unless "knob uncommit null" */
 struct configfs_group_operations core_sink_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 	.commit_item		= obj_commit_item,
 	.uncommit_item		= obj_uncommit_item,
 };
 
 const struct configfs_group_operations core_oneway_ops = {
-	.make_group		= obj_make_group,
-	.disconnect_notify	= obj_disconnect_notify,
-	.drop_item		= obj_drop_item,
-	.is_visible		= obj_is_visible,
-	.is_bin_visible		= obj_is_bin_visible,
+	GROUP_MAKER_OPS,
 	.commit_item		= obj_commit_item,
 	.commit_in_place	= true,
 };
@@ -1629,39 +1612,54 @@ static int do_undepend(char **words)
 	return ret;
 }
 
-struct commit_work {
+/* What a driver does to one of its items by itself: without @name, commits it or not */
+struct driver_work {
 	struct work_struct work;
 	struct config_item *item;
 	bool live;
+	struct config_group *group;
+	const char *name;
 	int ret;
 };
 
-static void commit_fn(struct work_struct *work)
+static void driver_fn(struct work_struct *work)
 {
-	struct commit_work *w = container_of(work, struct commit_work, work);
+	struct driver_work *w = container_of(work, struct driver_work, work);
 
-	w->ret = w->live ? configfs_commit_item(w->item) :
-			   configfs_uncommit_item(w->item);
+	if (w->name)
+		w->ret = configfs_rename_item(w->item, w->group, w->name);
+	else if (w->live)
+		w->ret = configfs_commit_item(w->item);
+	else
+		w->ret = configfs_uncommit_item(w->item);
+}
+
+/* In a kernel thread if @how is not NULL */
+static int driver_does(struct driver_work *w, const char *how)
+{
+	INIT_WORK_ONSTACK(&w->work, driver_fn);
+	if (how) {
+		schedule_work(&w->work);
+		flush_work(&w->work);
+	} else {
+		driver_fn(&w->work);
+	}
+	destroy_work_on_stack(&w->work);
+	return w->ret;
 }
 
 static int commit_obj(const char *path, const char *how, bool live)
 {
 	struct obj *obj = obj_find(path);
-	struct commit_work w = { .live = live };
+	struct driver_work w = { .live = live };
+	int ret;
 
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 	w.item = obj_item(obj);
-	INIT_WORK_ONSTACK(&w.work, commit_fn);
-	if (how) {
-		schedule_work(&w.work);
-		flush_work(&w.work);
-	} else {
-		commit_fn(&w.work);
-	}
-	destroy_work_on_stack(&w.work);
+	ret = driver_does(&w, how);
 	obj_put(obj);
-	return w.ret;
+	return ret;
 }
 
 static int do_commit(char **words)
@@ -1674,25 +1672,11 @@ static int do_uncommit(char **words)
 	return commit_obj(words[0], words[1], false);
 }
 
-struct rename_work {
-	struct work_struct work;
-	struct config_item *item;
-	struct config_group *group;
-	const char *name;
-	int ret;
-};
-
-static void rename_fn(struct work_struct *work)
-{
-	struct rename_work *w = container_of(work, struct rename_work, work);
-
-	w->ret = configfs_rename_item(w->item, w->group, w->name);
-}
-
 static int do_rename(char **words)
 {
 	struct obj *obj = obj_find(words[0]), *group = NULL;
-	struct rename_work w = { .name = words[2] };
+	struct driver_work w = { .name = words[2] };
+	int ret;
 
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
@@ -1704,18 +1688,11 @@ static int do_rename(char **words)
 	}
 	w.item = obj_item(obj);
 	w.group = group ? &group->own.su_group : NULL;
-	INIT_WORK_ONSTACK(&w.work, rename_fn);
-	if (words[3]) {
-		schedule_work(&w.work);
-		flush_work(&w.work);
-	} else {
-		rename_fn(&w.work);
-	}
-	destroy_work_on_stack(&w.work);
+	ret = driver_does(&w, words[3]);
 	if (group)
 		obj_put(group);
 	obj_put(obj);
-	return w.ret;
+	return ret;
 }
 
 static int do_is_live(char **words)

@@ -101,15 +101,19 @@ static const struct kind grove = {
 	.separate = true,
 };
 
+/* The type of a unit, or of what is like one, with these attributes */
+#define unit_type(_attrs)				\
+	{						\
+		.ct_owner	= THIS_MODULE,		\
+		.ct_item_ops	= &core_link_item_ops,	\
+		.ct_group_ops	= &core_item_maker_ops,	\
+		.ct_attrs	= _attrs,		\
+		.ct_bin_attrs	= core_unit_bin_attrs,	\
+	}
+
 /* A unit in a unit, with the attribute "power" */
 static const struct kind part = {
-	.type = {
-		.ct_owner	= THIS_MODULE,
-		.ct_item_ops	= &core_link_item_ops,
-		.ct_group_ops	= &core_item_maker_ops,
-		.ct_attrs	= core_power_attrs,
-		.ct_bin_attrs	= core_unit_bin_attrs,
-	},
+	.type = unit_type(core_power_attrs),
 	.child = &item,
 	.defaults = { { "a", &tree_a } },
 };
@@ -120,13 +124,7 @@ static const struct kind parts = {
 };
 
 static const struct kind unit = {
-	.type = {
-		.ct_owner	= THIS_MODULE,
-		.ct_item_ops	= &core_link_item_ops,
-		.ct_group_ops	= &core_item_maker_ops,
-		.ct_attrs	= core_live_attrs,
-		.ct_bin_attrs	= core_unit_bin_attrs,
-	},
+	.type = unit_type(core_live_attrs),
 	.child = &item,
 	.defaults = { { "a", &tree_a }, { "parts", &parts } },
 };
@@ -134,13 +132,7 @@ static const struct kind unit = {
 static const struct kind depot;
 
 static const struct kind crate = {
-	.type = {
-		.ct_owner	= THIS_MODULE,
-		.ct_item_ops	= &core_link_item_ops,
-		.ct_group_ops	= &core_item_maker_ops,
-		.ct_attrs	= core_crate_attrs,
-		.ct_bin_attrs	= core_unit_bin_attrs,
-	},
+	.type = unit_type(core_crate_attrs),
 	.child = &item,
 	.defaults = {
 		{ "a", &tree_a }, { "parts", &parts }, { "depot", &depot },
@@ -155,13 +147,7 @@ static const struct kind depot = {
 static const struct kind shelf;
 
 static const struct kind box = {
-	.type = {
-		.ct_owner	= THIS_MODULE,
-		.ct_item_ops	= &core_link_item_ops,
-		.ct_group_ops	= &core_item_maker_ops,
-		.ct_attrs	= core_live_attrs,
-		.ct_bin_attrs	= core_unit_bin_attrs,
-	},
+	.type = unit_type(core_live_attrs),
 	.child = &item,
 	.defaults = {
 		{ "a", &tree_a }, { "parts", &parts }, { "shelf", &shelf },
