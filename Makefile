@@ -6,11 +6,10 @@
 # BISECT=1 make check   builds the kernel at every patch
 # USERS=1 make test     every in-tree user of configfs that runs in a VM, not five
 # STAGES=1 make test    the selftests on base with and without the fixes, too
-# REST=1 make test      the selftests of 9-*, too
 # ROUNDS=20 make test   races, and drivers under stress, for 20 times as long
 # make series SERIES=N-name SIGNOFF="Name <mail>" ASSISTED="LLM" BASE=COMMIT
 
-export KDIR V FORCE BISECT USERS STAGES REST ROUNDS SERIES SIGNOFF ASSISTED BASE
+export KDIR V FORCE BISECT USERS STAGES ROUNDS SERIES SIGNOFF ASSISTED BASE
 
 help:
 	@echo 'make demo     boot the patched kernel and show what it does'
@@ -19,6 +18,7 @@ help:
 	@echo 'make check    the checks that need no boot (BISECT=1: build at every patch)'
 	@echo 'make bench    instructions that configfs takes, unpatched and patched'
 	@echo 'make rust     the Rust side, built and tried with the tools of a newer Debian'
+	@echo 'make kunit    the KUnit tests of fs/configfs, on user-mode Linux'
 	@echo 'make htmldocs the documentation page, in out/docs'
 	@echo 'make tree     patches/ -> git branches in build/linux-7.3'
 	@echo 'make refresh  those branches -> patches/ and the files at kernel paths'
@@ -27,13 +27,13 @@ help:
 	@echo 'KDIR=/path/to/linux uses your kernel tree, V=1 shows everything.'
 
 demo: setup
-	@scripts/build plain-ready
-	@vm/run -t 300 -l demo-live plain-ready 'sh /demo live'
-	@vm/run -t 300 -l demo plain-ready 'sh /demo rename'
+	@scripts/build plain
+	@vm/run -t 300 -l demo-live plain 'sh /demo live'
+	@vm/run -t 300 -l demo plain 'sh /demo rename'
 
 shell: setup
-	@scripts/build plain-ready
-	@vm/run plain-ready
+	@scripts/build plain
+	@vm/run plain
 
 test: setup
 	@scripts/test
@@ -45,8 +45,10 @@ bench: setup
 	@scripts/bench
 
 rust: setup
-	@scripts/rust ready
 	@scripts/rust
+
+kunit: setup
+	@scripts/kunit
 
 htmldocs: setup
 	@scripts/htmldocs

@@ -181,6 +181,20 @@ static struct took exchange_twice(unsigned int round)
 	return (struct took){ exchanged - start, __rdtsc() - exchanged };
 }
 
+static struct took name_and_back(unsigned int round)
+{
+	unsigned long start, renamed;
+
+	(void)round;
+	start = __rdtsc();
+	if (renameat(dir, "pending/y", dir, "pending/z"))
+		err(1, "rename");
+	renamed = __rdtsc();
+	if (renameat(dir, "pending/z", dir, "pending/y"))
+		err(1, "rename back");
+	return (struct took){ renamed - start, __rdtsc() - renamed };
+}
+
 static int compare(const void *a, const void *b)
 {
 	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
@@ -298,8 +312,11 @@ static void measure_files(void)
 
 static void mount_and_enter(const char *type, const char *path)
 {
+	/* cgroup v1, without a controller: the file system with kernfs's rename */
+	const char *options = strcmp(type, "cgroup") ? NULL : "none,name=bench";
+
 	if ((mkdir(path, 0755) && errno != EEXIST) ||
-	    mount("none", path, type, 0, NULL))
+	    mount("none", path, type, 0, options))
 		err(1, "mount %s", type);
 	enter(path);
 	if (mkdirat(dir, "pending", 0755) || mkdirat(dir, "live", 0755))
@@ -316,6 +333,12 @@ static void measure_renames(const char *where)
 	if (mkdirat(dir, "pending/x", 0755))
 		err(1, "mkdir x");
 	measure("rename", "back", "rename+back", "tmpfs", rename_and_back);
+	if (!siblings) {
+		mount_and_enter("cgroup", "/tmp/cgroup");
+		if (mkdirat(dir, "pending/y", 0755))
+			err(1, "mkdir y");
+		measure("name", "name back", "name+back", "cgroup", name_and_back);
+	}
 
 	enter(where);
 	if (!siblings && (mkdirat(dir, "pending/x", 0755) ||
@@ -330,6 +353,7 @@ static void measure_renames(const char *where)
 		enter(where);
 	}
 	measure("exchange", "again", "exchange+again", "items", exchange_twice);
+	measure("name", "name back", "name+back", "items", name_and_back);
 	for (int i = 0; i < (siblings ? 1 : 3); i++) {
 		char variant[20];
 

@@ -226,12 +226,21 @@ static struct config_group *bench_make_crate(struct config_group *parent,
 	return bench_new_group(name, &bench_crate_type);
 }
 
+#ifdef CONFIGFS_ATTR_COMMIT
+static int bench_rename(struct config_group *group, struct config_item *item,
+			struct config_group *new_group, const char *new_name)
+{
+	return 0;
+}
+#endif
+
 static const struct configfs_group_operations bench_depot_ops = {
 	.make_group		= bench_make_crate,
 #ifdef CONFIGFS_ATTR_COMMIT
 	.commit_item		= bench_commit,
 	.uncommit_item		= bench_commit,
 	.exchange_items		= bench_exchange,
+	.rename_item		= bench_rename,
 #endif
 };
 

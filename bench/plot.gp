@@ -30,3 +30,21 @@ set yrange [*<-0.5:1.5<*]
 set key below
 plot single using (100 * (column(6) - 1)):xtic(label(0)) title 'series' lc rgb '#3060c0', \
 	100 * (limit - 1) title 'limit' with lines lc rgb '#c03030' dt 2 lw 2
+
+# The same operation with more and more below the item: where it is committed by
+# rename(2), what a rename takes in ramfs (base), and in configfs; and in place.
+set output dir.'/below.svg'
+set title 'configfs: instructions for a commit by what is below the item'
+set style data linespoints
+set format y '%g'
+set yrange [0:*]
+set xlabel 'items below'
+set logscale x
+set xtics norotate ('0' 1, '100' 100, '10000' 10000)
+set bmargin 5
+set key inside
+below(kind) = "< awk -F'\t' '$2 ~ /^".kind." with/ && $1 ~ /^(rename|commit)$/ && $3 == 0 \
+	{ split($2, w, \" \"); print (w[3] ? w[3] : 1) \"\t\" $4 \"\t\" $5 }' '".data."'"
+plot below('item') using 1:2 title 'rename in ramfs', \
+	'' using 1:3 title 'commit by rename', \
+	below('unit') using 1:3 title 'commit in place'

@@ -141,9 +141,6 @@ cached_deb() { find "$CACHE/dl" -maxdepth 1 -name "$1_*.deb" 2>/dev/null | sort 
 # of their names. In the kernel tree the branch `series` is the whole, and each
 # series but the last has a branch of its name at its last commit. Other branches
 # are none of ours.
-#
-# A series with a file goes-back-to stands on the earlier series that this names: before
-# its first patch there is a commit, in the tree alone, with the files of that series.
 stack() { find "$PATCHES" -mindepth 1 -maxdepth 1 -type d -name '[0-9]-*' -printf '%f\n' | sort; }
 series_branches() { kgit for-each-ref --format='%(refname:lstrip=2) %(objectname)' 'refs/heads/[0-9]-*'; }
 
@@ -167,48 +164,36 @@ move it to the last commit of its series (git branch -f $name COMMIT) or remove 
 	name=$(stack | tail -n1)
 	[[ $name > $last ]] ||
 		die "the commits of $KSRC after ${last:-base} are of no series: name it (git branch N-name series)"
-	from=$(after_going_back "$name" "$from" "$top") || return
 	echo "$name $from $top"
-}
-goes_back_to() { cat "$PATCHES/$1/goes-back-to" 2>/dev/null || true; }	# SERIES
-after_going_back()	# SERIES FROM TO
-{
-	local to first
-	to=$(goes_back_to "$1")
-	[ -n "$to" ] || { echo "$2"; return; }
-	first=$(kgit rev-list --reverse "$2..$3" | sed -n 1p)
-	[ "$(kgit rev-parse "$first^{tree}")" = "$(kgit rev-parse "$to^{tree}")" ] ||
-		die "the first commit of $1 in $KSRC does not have the files of $to: see patches/*/$1/goes-back-to"
-	echo "$first"
 }
 
 # What the tree was last made from, or written to.
 STAMP=$KSRC/.git/series-stamp
-patches_id() { (cd "$PATCHES" && find . -name '*.patch' -o -name goes-back-to | sort | xargs -r sha1sum) 2>/dev/null | sha1sum | cut -d' ' -f1; }
+patches_id() { (cd "$PATCHES" && find . -name '*.patch' | sort | xargs -r sha1sum) 2>/dev/null | sha1sum | cut -d' ' -f1; }
 branches_id() { series_branches | tr ' \n' '=,'; }
 stamp() { echo "$(patches_id) $(kgit rev-parse series) $(branches_id)" >"$STAMP"; }
 
 # Each of 1-* to 3-* applies to base alone; the others stand on all before them.
 stands_alone() { [[ $1 == [123]-* ]]; }
 
-# The stages: base; fixes, with all of 1-*; selftests, with all up to 3-*; ready, with
-# all but 9-*; and unfixed, base with 3-* alone.
+# The stages: base; fixes, with all of 1-*; selftests, with all up to 3-*; and unfixed,
+# base with 3-* alone.
 stage_commit()
 {
 	local all names end=base^0 name from to
 	case $1 in
 	base) ;;
-	fixes | selftests | ready)
+	fixes | selftests)
 		all=$(tree_stack)
 		while read -r name from to; do
-			case $1:$name in *:1-* | selftests:[23]-* | ready:[2-8]-*) end=$to ;; esac
+			case $1:$name in *:1-* | selftests:[23]-*) end=$to ;; esac
 		done <<<"$all" ;;
 	unfixed)
 		mapfile -t names < <(stack | grep '^3-')
 		[ ${#names[@]} -gt 0 ] || die "there is no series 3-* yet"
 		end=$("$TOP/scripts/apply" "${names[@]}")
 		end=${end##* } ;;
-	*) die "there is no stage $1 of a kernel: base, fixes, selftests, ready, unfixed" ;;
+	*) die "there is no stage $1 of a kernel: base, fixes, selftests, unfixed" ;;
 	esac
 	kgit rev-parse "$end"
 }

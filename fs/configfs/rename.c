@@ -59,8 +59,8 @@ static const struct configfs_group_operations *ops_of(struct configfs_dirent *sd
 
 static void end_move(struct configfs_fragment *frag)
 {
-	scoped_guard(spinlock, &configfs_dirent_lock)
-		frag->frag_users = 0;
+	/* Only this makes it non-negative again, and so it takes no lock */
+	WRITE_ONCE(frag->frag_users, 0);
 	up_write(&frag->frag_sem);
 	configfs_end_outer_change(frag);
 	configfs_end_exclusive(frag);

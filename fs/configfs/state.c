@@ -425,7 +425,7 @@ int configfs_add_user(struct configfs_fragment *frag)
 	struct configfs_fragment *p;
 
 	for (p = frag; p; p = p->frag_outer)
-		if (p->frag_users < 0)
+		if (READ_ONCE(p->frag_users) < 0)
 			return -EBUSY;
 	for (p = frag; p; p = p->frag_outer)
 		p->frag_users++;
