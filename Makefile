@@ -65,4 +65,4 @@ setup:
 refresh:
 	@scripts/refresh
 
-.PHONY: help demo shell test check bench rust htmldocs series tree setup refresh
+.PHONY: help demo shell test check bench rust kunit htmldocs series tree setup refresh

@@ -231,6 +231,7 @@ static int commit_by_driver(struct config_item *item, bool live)
  * * -EINTR    - the current task was killed while waiting
  * * -EINVAL   - it cannot be committed, or the op returned > 0
  * * -ENOENT   - it has no directory (any more, or not yet)
+ * * -ENOMEM
  * * -EPERM    - there is no ->commit_item()
  */
 int configfs_commit_item(struct config_item *item)

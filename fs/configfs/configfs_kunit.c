@@ -7,6 +7,7 @@
 
 #include <kunit/test.h>
 #include <linux/configfs.h>
+#include <linux/fs.h>
 
 #include "configfs_internal.h"
 
@@ -313,4 +314,5 @@ static struct kunit_suite configfs_suite = {
 	.name = "configfs",
 	.test_cases = configfs_cases,
 };
+
 kunit_test_suite(configfs_suite);

@@ -9,6 +9,12 @@
 //! mv pending/desk live/desk
 //! cat live/desk/status
 //! ```
+//!
+//! With `CONFIG_DEBUG_FS`, writing to `rust_configfs_lamps/fuse` there makes the driver take lamps
+//! out of service.
+//!
+//! With `CONFIG_DEBUG_FS`, writing to `rust_configfs_lamps/fuse` there makes the driver take lamps
+//! out of service.
 
 use kernel::alloc::flags;
 use kernel::configfs;
@@ -44,8 +50,8 @@ struct RustConfigfsLamps {
 
 impl kernel::InPlaceModule for RustConfigfsLamps {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // `Lamps` implements `commit_item`, so the directory has `pending` and `live` in it. `mkdir`
-        // in `pending` makes a `Lamp`.
+        // `Lamps` implements `commit_item`, so the directory has `pending` and `live` in it.
+        // `mkdir` in `pending` makes a `Lamp`.
         let item_type = configfs_attrs! {
             container: configfs::Subsystem<Lamps>,
             data: Lamps,
@@ -57,7 +63,7 @@ impl kernel::InPlaceModule for RustConfigfsLamps {
             sockets: Arc::pin_init(new_mutex!([const { None }; SOCKETS]), flags::GFP_KERNEL)?,
             debugfs: debugfs::Dir::new(c"rust_configfs_lamps"),
             fuse <- debugfs.write_callback_file(c"fuse", sockets.clone(), &blow_fuse),
-            // The last, because nothing can fail when userspace has made a lamp.
+            // The last, because nothing must fail once userspace may have made a lamp.
             lamps <- configfs::Subsystem::new(
                 c"rust_configfs_lamps", item_type, Ok(Lamps { sockets: sockets.clone() })
             ),
@@ -105,7 +111,7 @@ impl configfs::GroupOperations for Lamps {
         if sockets[n].is_some() {
             return Err(EBUSY);
         }
-        sockets[n] = Some(lamp.get());
+        sockets[n] = Some(lamp.to_item_ref());
         Ok(())
     }
 
@@ -129,7 +135,7 @@ impl configfs::GroupOperations for Lamps {
             return Err(EBUSY);
         }
         sockets[from] = None;
-        sockets[to] = Some(pending.get());
+        sockets[to] = Some(pending.to_item_ref());
         Ok(())
     }
 
@@ -137,17 +143,18 @@ impl configfs::GroupOperations for Lamps {
     fn rename_item(
         &self,
         _lamp: configfs::Item<'_, Lamp>,
-        _new_group: &Self,
+        _new_group: Option<&Self>,
         _new_name: &CStr,
     ) -> Result {
         Ok(())
     }
 }
 
-/// Take all lamps out of service, whatever userspace has written to debugfs.
+/// Take the lamps out of service that are in a socket.
 ///
-/// This is where a driver hears of something other than configfs. It is not called by configfs, so
-/// it can uncommit items.
+/// This stands for what a driver hears of from something other than configfs. It is not called by
+/// configfs, so it can uncommit items. A lamp stays live if userspace is in the way: because it has
+/// made another one of that name in `pending`, for example.
 fn blow_fuse(sockets: &Arc<Mutex<Sockets>>, _reader: &mut UserSliceReader) -> Result {
     let mut result = Ok(());
 
