@@ -30,7 +30,8 @@
 #define X	2
 #define Y	3
 #define NONE	4			/* NULL */
-#define LIVE	B			/* A/live is in place of B/dir, A/pending of A/dir */
+#define PENDING	A			/* A/pending is in place of A/dir, */
+#define LIVE	B			/* A/live of B/dir */
 
 #define OK	0
 #define FAIL	1			/* EBUSY, ENOENT, or an errno of the driver */
@@ -110,7 +111,8 @@ bool served[5];				/* what the driver has agreed to */
 #define TOP	2			/* inode of the directory that A and B are in */
 #define ITEM(f)	(3 + (f))		/* inode of an item */
 #define DIR(f)	(7 + (f))		/* inode of its default group */
-bool locked[11];
+#define DRIVER	11			/* a lock of the driver, which ops take */
+bool locked[12];
 
 #define CHG(f)	(f)			/* frag_changes */
 #define SEM(f)	(4 + (f))		/* frag_sem */
@@ -290,7 +292,7 @@ inline hold(f, try, reverse)
 inline call_op(f, g)
 {
 	atomic { op[f] = true; op[g] = g != NONE; CHECK };
-	atomic { !locked[SU]; op[f] = false; op[g] = false; if :: ret = OK :: ret = FAIL fi }
+	atomic { !locked[SU] && !locked[DRIVER]; op[f] = false; op[g] = false; if :: ret = OK :: ret = FAIL fi }
 }
 inline set_live(f)			/* su_mutex is held */
 {
@@ -411,64 +413,42 @@ inline move_dentry(f, d)
 	WHEN(BROKEN == two_steps, dentry_in[f] = d)
 }
 
-inline rename_item()			/* X, from one directory to another, or in one */
+/* Another directory, or another name only */
+inline rename_item(f)
 {
-	begin_move(X);
+	atomic { former = outer[f]; new = OUTER(to); WHEN(live[f], ret = FAIL) };
 	if
-	:: ret == OK ->
-		atomic { former = outer[X]; new = OUTER(to); WHEN(live[X], ret = FAIL) };
-		WHEN(ret == OK && from != to && BROKEN != no_new_outer, begin_changes(new, new));
-		WHEN(ret == OK && from != to && BROKEN == no_new_outer, readers[CHG(new)]++);
+	:: ret == OK && from != to ->	/* begin_move_to() */
 		if
-		:: ret == OK && from != to && BROKEN != no_hold_dir ->	/* hold_dir() */
+		:: BROKEN != no_new_outer -> begin_changes(new, new)
+		:: BROKEN == no_new_outer -> readers[CHG(new)]++
+		fi;
+		if
+		:: ret == OK && BROKEN != no_hold_dir ->
 			atomic { ret = (attached[to] -> OK : FAIL); WHEN(ret == OK, busy[to]++) };
 			WHEN(ret != OK, up_changes(new, NONE))
 		:: else
-		fi;
-		if
-		:: ret == OK ->
-			atomic { changes[former]++; changes[new]++; CHECK };
-			call_op(X, NONE);
-			WHEN(ret == OK, !locked[SU]; move_dentry(X, to));
-			atomic {
-				changes[former]--; changes[new]--;
-				WHEN(from != to && BROKEN != no_hold_dir, busy[to]--)
-			};
-			WHEN(ret == OK, outer[X] = new; new = former);
-			WHEN(from != to, up_changes(new, NONE))
-		:: else
-		fi;
-		end_move(X)
+		fi
 	:: else
-	fi
-}
-inline exchange_items(l, r)
-{
-	begin_move(l);
+	fi;
 	if
 	:: ret == OK ->
-		begin_move(r);
-		if
-		:: ret == OK ->
-			call_op(l, r);
-			if
-			:: ret == OK ->
-				atomic { !locked[SU]; served[l] = false; served[r] = true;
-					set_live(l); set_live(r) };
-				atomic { move_dentry(l, in_dir[r]); move_dentry(r, LIVE) }
-			:: else
-			fi;
-			end_move(r)
-		:: else
-		fi;
-		end_move(l)
+		atomic { changes[former]++; changes[new]++ };
+		call_op(f, NONE);
+		WHEN(ret == OK, !locked[SU]; move_dentry(f, to));
+		atomic {
+			changes[former]--; changes[new]--;
+			WHEN(from != to && BROKEN != no_hold_dir, busy[to]--)
+		};
+		WHEN(ret == OK, outer[f] = new; new = former);
+		WHEN(from != to, up_changes(new, NONE))
 	:: else
 	fi
 }
 
 proctype rename()			/* vfs_rename() or rename_by_driver(), do_rename() */
 {
-	byte p, q, e, ret, from, to, new, former;
+	byte p, q, e, ret, from, to, new, former, l, r;
 	do
 	:: break
 	:: true ->
@@ -477,33 +457,49 @@ proctype rename()			/* vfs_rename() or rename_by_driver(), do_rename() */
 			lock(DIR(from)); lock(DIR(to))
 		:: atomic { from = in_dir[X]; to = from; lock(DIR(from)) }
 		fi;
+		l = (EXCHANGED && from != to && from == PENDING -> Y : X); r = X + Y - l;
 		if
-		:: gone[from] || gone[to] || !attached[X] || in_dir[X] != from
+		:: gone[from] || gone[to] || !attached[X] || in_dir[X] != from -> ret = FAIL
 		:: else ->
 			WHEN(from != to, lock(ITEM(X)));
+			WHEN(from != to && EXCHANGED, lock(ITEM(Y)));
+			begin_move(l)
+		fi;
+		if
+		:: ret == OK ->
 			if
-			:: from == to || !STAGED -> rename_item()
-			:: from != to && STAGED && !EXCHANGED ->
-				begin_move(X);
+			:: from == to || !STAGED -> rename_item(l)
+#ifdef EXCHANGE
+			:: from != to ->		/* exchange_items() */
+				begin_move(r);
 				if
 				:: ret == OK ->
-					call_commit(X);
-					WHEN(ret == OK, move_dentry(X, to));
-					end_move(X)
+					call_op(l, r);
+					if
+					:: ret == OK ->
+						atomic {
+							!locked[SU]; served[l] = false; served[r] = true;
+							set_live(l); set_live(r)
+						};
+						atomic { move_dentry(l, in_dir[r]); move_dentry(r, LIVE) }
+					:: else
+					fi;
+					end_move(r)
 				:: else
 				fi
-			:: from != to && EXCHANGED ->
-				lock(ITEM(Y));
-				if
-				:: from == LIVE -> exchange_items(X, Y)
-				:: else -> exchange_items(Y, X)
-				fi
-			fi
+#else
+			:: from != to && STAGED ->	/* commit_item() */
+				call_commit(l);
+				WHEN(ret == OK, move_dentry(l, to))
+#endif
+			fi;
+			end_move(l)
+		:: else
 		fi;
 		atomic {
 			WHEN(from != to, locked[ITEM(X)] = false; locked[ITEM(Y)] = false;
 			     unlock(DIR(to)); unlock(RENAME));
-			unlock(DIR(from)); from = 0; to = 0; new = 0; former = 0; ret = 0
+			unlock(DIR(from)); from = 0; to = 0; new = 0; former = 0; ret = 0; l = 0; r = 0
 		}
 	od
 }
@@ -521,6 +517,17 @@ proctype rename_else()			/* another rename(2), which locks two directories, and 
 		fi;
 		atomic { unlock(DIR(d)); unlock(DIR(X)); unlock(RENAME); d = 0 }
 	od
+}
+
+/* kill_fragment(), with a lock held that the commit of an outer item needs */
+proctype unregister(byte f)
+{
+	byte ret;
+	lock(DRIVER);
+	do :: down_write(SEM(f)); WHEN(ret == OK, break) od;
+	atomic { dead[f] = true; assert(HOLDS(f)) };
+	up_write(SEM(f));
+	unlock(DRIVER)
 }
 
 /* Somebody who relies on the path of f */
